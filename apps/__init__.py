@@ -1,0 +1,1 @@
+"""Train signal decoders from a config, and use what was trained."""

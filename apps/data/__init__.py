@@ -1,0 +1,1 @@
+"""From files and formulas to batches: host side, numpy, no jax."""

@@ -1,0 +1,1 @@
+"""Trains any objective and knows none."""

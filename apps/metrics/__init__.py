@@ -1,0 +1,1 @@
+"""How near a signal is to another: pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""Signal models made of the layers."""
