@@ -321,9 +321,8 @@ def _draw_variables(axes: Axes, values: Floats, reference: Floats | None) -> Non
             at, line = _envelope(reference[:, index])
             axes.plot(at, line, color=colour, linewidth=1.1, linestyle="--", alpha=0.6)
     if reference is not None:
-        styles = {"signal": "-", "reference (dashed)": "--"}
-        handles = [Line2D([], [], color="grey", linestyle=styles[name]) for name in styles]
-        axes.legend(handles, list(styles), loc="upper right", fontsize="small")
+        solid, dashed = Line2D([], [], color="grey"), Line2D([], [], color="grey", linestyle="--")
+        axes.legend([solid, dashed], ["signal", "reference"], loc="upper right", fontsize="small")
     axes.set_xlabel("time (steps)")
     axes.set_ylabel("value")
     axes.margins(x=0.0)
