@@ -1,0 +1,189 @@
+"""Time series from one file: ready-made windows, or one long series to be windowed."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.lib.stride_tricks import sliding_window_view
+
+from apps.data.array_files import read_table
+from apps.data.checks import SPLITS, FileError, check_choice, check_fraction, check_whole
+from apps.data.scaling import Scaling
+from apps.data.source import Example, Signal
+
+SPLIT_BY = ("time", "window")
+
+
+class _Part(NamedTuple):
+    """One split: its windows, where each begins in the file, and the rows they are made of."""
+
+    windows: Float64[np.ndarray, "windows length channels"]
+    starts: Sequence[int]
+    rows: Float64[np.ndarray, "rows channels"]
+
+
+class Arrays:
+    """Windows of an array file, scaled by what the training split holds.
+
+    An array [N, L, C] is N ready-made windows. An array [T, C] or [T], or a csv with a row for
+    each time step, is one series, cut into windows of `length` at every `stride`-th step.
+
+    The splits never share a value of one series:
+
+    - by 'time' the last `test_fraction` of the rows is the test split, and windows are cut from
+      each part on its own (ready-made windows: the last ones);
+    - by 'window' a random `test_fraction` of the windows is. For one series this is refused if
+      stride < length, since its windows then overlap. Ready-made windows are taken as they are:
+      if their maker let them overlap, neither way can undo it.
+
+    Args:
+        path: `.npy`, `.npz` or `.csv`.
+        split: 'train' or 'test'.
+        key: Which array of an npz; None takes the only one.
+        length: Time steps of a window; ready-made windows have their own, and may only repeat it.
+        stride: Time steps from one window's beginning to the next one's.
+        scaling: 'min-max' (to [0, 1]), 'standard' (mean 0, deviation 1) or 'none', channel by
+            channel, fitted on the training split; test values may lie outside.
+        split_by: 'time' or 'window'; None means by time for one series, by window for
+            ready-made ones.
+        test_fraction: The part held out.
+        seed: Of the random choice.
+
+    Raises:
+        FileError: If the file cannot be read, or has not two or three axes.
+        ValueError: If an argument is out of range, or a split would hold no window.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | os.PathLike[str],
+        split: str,
+        key: str | None = None,
+        length: int | None = None,
+        stride: int = 1,
+        scaling: str = "min-max",
+        split_by: str | None = None,
+        test_fraction: float = 0.1,
+        seed: int = 0,
+    ):
+        check_choice("split", split, SPLITS)
+        check_fraction("test_fraction", test_fraction)
+        check_whole("stride", stride)
+        check_whole("seed", seed, least=0)
+        if length is not None:
+            check_whole("length", length)
+        if split_by is not None:
+            check_choice("split_by", split_by, SPLIT_BY)
+        table = read_table(path, key=key)
+        values, rank = table.values, table.values.ndim
+        if rank not in (1, 2, 3):
+            raise FileError(
+                path,
+                f"has {rank} axes; [windows, length, channels] or [time, channels] is meant",
+            )
+        by = split_by or ("window" if rank == 3 else "time")
+        if rank == 3:
+            if length not in (None, values.shape[1]):
+                raise ValueError(
+                    f"length={length}: the windows in {path} are {values.shape[1]} long; leave "
+                    "length out"
+                )
+            parts = _pick(values, range(len(values)), by, test_fraction, seed)
+        else:
+            series = values.reshape(len(values), -1)  # [time, channels]
+            if length is None:
+                raise ValueError(f"{path} is one long series: give the windows' length=")
+            parts = _cut(series, length, stride, by, test_fraction, seed)
+        empty = [name for name in SPLITS if len(parts[name].starts) == 0]
+        if empty:
+            raise ValueError(
+                f"{path}: no window for the {empty[0]} split: {len(values)} "
+                f"{'windows' if rank == 3 else 'rows'}, length={length}, stride={stride}, "
+                f"test_fraction={test_fraction}; take a shorter length or another fraction"
+            )
+        self._scaling = Scaling.fit(scaling, parts["train"].rows)
+        self._windows, self._starts = parts[split].windows, parts[split].starts
+        self._label = f"{os.path.basename(path)} {'window' if rank == 3 else 'row'}"
+        self.signal = Signal(
+            kind="series",
+            length=self._windows.shape[1],
+            channels=self._windows.shape[2],
+            scaling=None if scaling == "none" else self._scaling,
+            columns=table.columns,
+        )
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def name(self, index: int) -> str:
+        """`stock.npz window 7`, or `stock.csv row 7` by the window's first row; from 0."""
+        return f"{self._label} {self._starts[index]}"
+
+    def example(self, index: int, rng: np.random.Generator | None = None) -> Example:
+        """One window, scaled; `rng` is not used (nothing to crop)."""
+        del rng
+        return self._scaling.scale(self._windows[index]).astype(np.float32)
+
+
+def _cut(
+    series: Float64[np.ndarray, "time channels"],
+    length: int,
+    stride: int,
+    by: str,
+    fraction: float,
+    seed: int,
+) -> dict[str, _Part]:
+    """The windows of each split of one series."""
+    if by == "window":
+        if stride < length:
+            raise ValueError(
+                f"split_by='window' with stride={stride} below length={length}: overlapping "
+                "windows would show the training split what is held out; use split_by='time' or "
+                f"a stride of at least {length}"
+            )
+        windows = _windows(series, length, stride)
+        starts = range(0, len(windows) * stride, stride)
+        return _pick(windows, starts, by, fraction, seed)
+    border = len(series) - round(fraction * len(series))
+    parts = {}
+    for split, first, rows in (("train", 0, series[:border]), ("test", border, series[border:])):
+        windows = _windows(rows, length, stride)
+        parts[split] = _Part(windows, range(first, first + len(windows) * stride, stride), rows)
+    return parts
+
+
+def _windows(
+    rows: Float64[np.ndarray, "time channels"], length: int, stride: int
+) -> Float64[np.ndarray, "windows length channels"]:
+    """Every `stride`-th window, as a view that takes no memory."""
+    if len(rows) < length:
+        return np.empty((0, length, rows.shape[1]))
+    return sliding_window_view(rows, length, axis=0)[::stride].swapaxes(1, 2)
+
+
+def _pick(
+    windows: Float64[np.ndarray, "windows length channels"],
+    starts: Sequence[int],
+    by: str,
+    fraction: float,
+    seed: int,
+) -> dict[str, _Part]:
+    """Each split's windows: the last ones are held out, or random ones."""
+    count = len(windows)
+    order = np.arange(count) if by == "time" else np.random.default_rng(seed).permutation(count)
+    held_out = min(max(1, round(fraction * count)), count)
+    chosen = {
+        "train": np.sort(order[: count - held_out]),
+        "test": np.sort(order[count - held_out :]),
+    }
+    return {
+        split: _Part(
+            windows[places],
+            [starts[place] for place in places],
+            windows[places].reshape(-1, windows.shape[2]),
+        )
+        for split, places in chosen.items()
+    }

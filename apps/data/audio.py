@@ -1,0 +1,215 @@
+"""Sound files: what they hold, whether they can be trusted, and their samples."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, gcd
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float32
+
+from apps.data.checks import FileError
+
+Samples = Float32[np.ndarray, "samples channels"]
+
+# What libsndfile reads, by the usual endings. Left out: `raw` (no header says what it is) and
+# Matlab's `mat` (rarely sound). The ending only chooses which files are tried; the content decides.
+_READ = (
+    "wav wave bwf rf64 w64 flac ogg oga opus mp1 mp2 mp3 aif aiff aifc au snd caf voc nist sph sf"
+    " ircam paf iff svx 8svx avr pvf sds htk wve xi"
+)
+# Sound that libsndfile does not read: named and refused, where other endings are passed over.
+_NOT_READ = "m4a m4b aac wma ape wv amr mka ac3 dsf dff tta"
+AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in _READ.split())
+UNSUPPORTED_SUFFIXES = frozenset(f".{ending}" for ending in _NOT_READ.split())
+
+_BLOCK = 1 << 18  # frames of one read while a file is checked: memory stays flat for any length
+_STREAMED = 0x7FFFF000  # sizes from here on mean "not known": a writer that could not seek back
+# libsndfile corrects a length that the file does not hold, and says so only in its log.
+_SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.M)
+_FEWER = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
+# soxr's HQ filter reaches about 100 samples of the lower rate to each side (measured: from 128 on
+# a piece equals the same place in the whole to 1e-6); twice that is taken.
+_REACH = 256
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What was found in a file that was read from its first frame to its last.
+
+    Attributes:
+        frames: Samples of each channel.
+        rate: Samples a second.
+        channels: As in the file.
+        peak: Largest magnitude after mixing, before resampling.
+    """
+
+    frames: int
+    rate: int
+    channels: int
+    peak: float
+
+
+@contextmanager
+def open_sound(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
+    """A sound file, open for reading.
+
+    Raises:
+        FileError: If it cannot be opened or is no sound file, or while it is read.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in UNSUPPORTED_SUFFIXES:
+        raise FileError(path, f"{suffix} is not supported: convert it to wav or flac")
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
+        raise FileError(path, "is a folder or a device, not a file")
+    try:
+        with open(path, "rb") as file:  # libsndfile says only "System error" for these
+            empty = not file.read(1)
+    except OSError as error:
+        raise FileError(path, f"cannot be opened: {error.strerror}") from error
+    if empty:
+        raise FileError(path, "is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(os.fspath(path)) as sound:
+            yield sound
+    except soundfile.LibsndfileError as error:
+        raise FileError(path, f"cannot be read as sound: {error.error_string}") from error
+
+
+def examine(path: str | os.PathLike[str], *, channels: int | None) -> AudioInfo:
+    """Read a whole file once, block by block, and refuse it if any of it is not as promised.
+
+    Args:
+        path: The file.
+        channels: To which it will be mixed; None for those it has.
+
+    Raises:
+        FileError: If it is no sound file, holds no frames or less than its header says, has
+            NaN or infinite samples, or cannot be mixed.
+    """
+    with open_sound(path) as sound:
+        _check_header(path, sound)
+        info = AudioInfo(sound.frames, sound.samplerate, sound.channels, 0.0)
+        read, peak = 0, 0.0
+        while read < info.frames:
+            count = min(_BLOCK, info.frames - read)
+            block = mix(_read(path, sound, count, read), channels, path=path)
+            peak = max(peak, float(np.abs(block).max()))
+            read += count
+    return AudioInfo(info.frames, info.rate, info.channels, peak)
+
+
+def read_frames(
+    path: str | os.PathLike[str], *, start: int, count: int, channels: int | None
+) -> Samples:
+    """Frames `start` to `start + count` at the file's own rate, mixed to `channels`.
+
+    Raises:
+        FileError: If the file cannot be read, holds less, or has NaN or infinite samples there.
+    """
+    with open_sound(path) as sound:
+        if start:
+            sound.seek(start)
+        return mix(_read(path, sound, count, start), channels, path=path)
+
+
+def mix(samples: Samples, channels: int | None, *, path: str | os.PathLike[str]) -> Samples:
+    """The mean of all channels if one is asked for; otherwise they must be as many as asked for.
+
+    Raises:
+        FileError: If they are not.
+    """
+    if channels is None or samples.shape[1] == channels:
+        return samples
+    if channels != 1:
+        raise FileError(
+            path,
+            f"has {samples.shape[1]} channels where channels={channels}: only a mix to 1 is made",
+        )
+    return samples.mean(1, keepdims=True)
+
+
+def resample(samples: Samples, old: int, new: int) -> Samples:
+    """The same sound at another rate (soxr, quality HQ)."""
+    return samples if old == new else soxr.resample(samples, old, new, quality="HQ")
+
+
+def resampled_length(frames: int, old: int, new: int) -> int:
+    """Samples that `resample` makes of `frames`: frames·new/old, rounded."""
+    return (2 * frames * new + old) // (2 * old)
+
+
+def read_crop(
+    path: str | os.PathLike[str],
+    info: AudioInfo,
+    *,
+    start: int,
+    length: int,
+    rate: int,
+    channels: int | None,
+) -> Samples:
+    """Samples `start` to `start + length` of the file at `rate`, of which no more is read.
+
+    Equal to the same place of the whole file resampled, to about 1e-6: the piece begins where a
+    frame of the file meets a sample of the result, and is wider by the resampler's reach.
+
+    Args:
+        path: The file.
+        info: What `examine` found in it.
+        start: In samples at `rate`.
+        length: In samples at `rate`.
+        rate: Samples a second of the result.
+        channels: As in `mix`.
+
+    Raises:
+        FileError: As `read_frames`.
+    """
+    shared = gcd(info.rate, rate)
+    step_in, step_out = info.rate // shared, rate // shared  # they meet every so many
+    reach = 0 if info.rate == rate else ceil(_REACH * max(1.0, rate / info.rate))
+    first = max(0, (start - reach) // step_out)
+    last = -(-(start + length + reach) // step_out)
+    begin = first * step_in
+    count = min(info.frames, last * step_in) - begin
+    piece = read_frames(path, start=begin, count=count, channels=channels)
+    skip = start - first * step_out
+    return resample(piece, info.rate, rate)[skip : skip + length]
+
+
+def _check_header(path: str | os.PathLike[str], sound: soundfile.SoundFile) -> None:
+    """Refuse files cut off in their samples, which libsndfile would read as shorter ones."""
+    for unit, pattern in (("bytes", _SHORTER), ("frames", _FEWER)):
+        for found in pattern.finditer(sound.extra_info):
+            promised, held = (int(number) for number in found.groups())
+            if unit == "frames":
+                promised, held = held, promised
+            if held + 1 < promised < _STREAMED:  # one byte may be padding
+                raise FileError(
+                    path, f"is cut off: {promised} {unit} are promised and {held} are there"
+                )
+    if sound.frames <= 0:
+        raise FileError(path, "holds no samples (0 frames)")
+
+
+def _read(
+    path: str | os.PathLike[str], sound: soundfile.SoundFile, count: int, start: int
+) -> Samples:
+    samples = sound.read(count, dtype="float32", always_2d=True)
+    if len(samples) < count:
+        raise FileError(
+            path,
+            f"is damaged or was changed: {sound.frames} frames are promised and the samples end "
+            f"after {start + len(samples)}",
+        )
+    finite = np.isfinite(samples)
+    if not finite.all():  # before resampling, which would spread one NaN over all that follows
+        frame, channel = np.argwhere(~finite)[0]
+        raise FileError(
+            path, f"sample {start + frame} of channel {channel} is {samples[frame, channel]}"
+        )
+    return samples

@@ -1,0 +1,323 @@
+"""A folder of recordings: every usable sound file below it is one record."""
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apps.data.audio import (
+    AUDIO_SUFFIXES,
+    UNSUPPORTED_SUFFIXES,
+    AudioInfo,
+    Samples,
+    examine,
+    open_sound,
+    read_crop,
+    read_frames,
+    resample,
+    resampled_length,
+)
+from apps.data.cache import BoundedCache
+from apps.data.checks import (
+    SPLITS,
+    FileError,
+    check_choice,
+    check_fraction,
+    check_positive,
+    check_whole,
+)
+from apps.data.source import Example, Signal
+
+_LISTED = 20  # bad files named in one message; the rest is counted
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _File:
+    """One usable file: its path below the root, what it holds, and whether it is kept whole."""
+
+    name: str
+    info: AudioInfo
+    samples: int  # at the source's rate
+    kept: bool
+
+
+class AudioFolder:
+    """Crops of the sound files in a folder and the folders below it.
+
+    Tried is every file with an ending of sound, by content whatever it is called. Passed over
+    are hidden files and folders (a leading dot) and all other endings; sound in formats that
+    are not supported (m4a, aac, …) counts as bad. Links are followed, each folder once.
+
+    The files of the split are read once, from end to end, when the source is made: those that
+    cannot be opened, are cut off, empty, damaged, not finite, or cannot be mixed are bad.
+
+    A training example is a crop at a uniformly random place, of one file, however long it is.
+    The fixed example is the first `length` samples. Shorter files are followed by zeros.
+
+    Files are kept in memory, decoded and resampled, the shortest first, until
+    `cache_megabytes` are planned for; of the others only the frames of a crop are read.
+
+    Args:
+        root: The folder.
+        split: 'train' or 'test'.
+        length: Samples of an example, at `rate`.
+        rate: Samples a second to which files are resampled; None keeps their own, which then
+            must be one and the same.
+        channels: 1 mixes all channels of a file (their mean); any other number must be the
+            file's own.
+        peak: Each file is scaled to this largest magnitude (of its mix, before resampling);
+            silence stays as it is. None leaves the levels as recorded.
+        on_bad: 'skip' leaves bad files out and logs a warning with their names; 'refuse' stops.
+        test_pattern: Regular expression, searched for in each file's path below the root (with
+            forward slashes): a match is a test file.
+        test_fraction: Without a pattern, the part of the files held out for test, chosen by a
+            hash of seed and path, so that new files do not move old ones; at least one.
+        seed: Of that choice.
+        cache_megabytes: Memory for decoded files.
+
+    Attributes:
+        bad: (name, reason) of every file left out.
+
+    Raises:
+        ValueError: If an argument is out of range, the folder is missing or holds no usable file
+            for this split, rates differ without `rate`, or a file is bad and on_bad='refuse'.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | os.PathLike[str],
+        split: str,
+        length: int,
+        rate: int | None = None,
+        channels: int = 1,
+        peak: float | None = 0.9,
+        on_bad: str = "skip",
+        test_pattern: str | None = None,
+        test_fraction: float = 0.1,
+        seed: int = 0,
+        cache_megabytes: float = 512,
+    ):
+        check_choice("split", split, SPLITS)
+        check_choice("on_bad", on_bad, ("skip", "refuse"))
+        check_whole("length", length)
+        check_whole("channels", channels)
+        check_whole("seed", seed, least=0)
+        if rate is not None:
+            check_whole("rate", rate)
+        if peak is not None:
+            check_positive("peak", peak)
+        cache = BoundedCache(cache_megabytes)
+
+        self._root = Path(root).expanduser()
+        names, bad = _list(self._root)
+        chosen = set(_test_names(self._root, names, test_pattern, test_fraction, seed))
+        own = [name for name in names if (name in chosen) == (split == "test")]
+        if rate is None:
+            rate = _common_rate(self._root, names)
+        found: list[tuple[str, AudioInfo]] = []
+        for name in own:
+            try:
+                found.append((name, examine(self._root / name, channels=channels)))
+            except FileError as error:
+                bad.append((name, error.reason))
+        self.bad = tuple(sorted(bad))
+        _report(self._root, self.bad, len(names), on_bad)
+        if not found:
+            raise ValueError(
+                f"{self._root}: none of the {len(own)} {split} files can be used"
+                + ("" if own else ": the training split is empty, hold fewer files out for test")
+            )
+        self.signal = Signal(kind="audio", length=length, channels=channels, rate=rate)
+        self._rate = rate
+        self._peak = peak
+        self._cache = cache
+        self._files = _plan(found, rate=rate, channels=channels, budget=cache.budget)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def name(self, index: int) -> str:
+        """The file's path below the root, with forward slashes."""
+        return self._files[index].name
+
+    def example(self, index: int, rng: np.random.Generator | None) -> Example:
+        """A crop of a file, at a random place (`rng`) or from its beginning (None)."""
+        file, length = self._files[index], self.signal.length
+        spare = file.samples - length
+        start = 0 if rng is None or spare <= 0 else int(rng.integers(spare + 1))
+        crop = self._crop(index, start)
+        if len(crop) == length:
+            return crop
+        return np.pad(crop, ((0, length - len(crop)), (0, 0)))
+
+    def _crop(self, index: int, start: int) -> Samples:
+        """At most `length` samples; which way they are read depends on the folder alone.
+
+        Were it to depend on what happens to be in memory, a resumed run would not repeat the
+        whole run's bits.
+        """
+        file, length = self._files[index], self.signal.length
+        if file.kept:
+            whole = self._cache.get(index, lambda: self._whole(file))
+            return whole[start : start + length]
+        return self._level(
+            file,
+            read_crop(
+                self._root / file.name,
+                file.info,
+                start=start,
+                length=min(length, file.samples - start),
+                rate=self._rate,
+                channels=self.signal.channels,
+            ),
+        )
+
+    def _whole(self, file: _File) -> Samples:
+        samples = read_frames(
+            self._root / file.name, start=0, count=file.info.frames, channels=self.signal.channels
+        )
+        return self._level(file, resample(samples, file.info.rate, self._rate))
+
+    def _level(self, file: _File, samples: Samples) -> Samples:
+        if self._peak is None or file.info.peak == 0:
+            return samples
+        return samples * np.float32(self._peak / file.info.peak)
+
+
+def _list(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Names of the files to try, sorted, and (name, reason) of those known to be unusable."""
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "no such folder"
+        raise ValueError(f"root={str(root)!r}: {what}")
+    names: list[str] = []
+    bad: list[tuple[str, str]] = []
+    for name, is_folder in _walk(root, root, set(), bad):
+        suffix = Path(name).suffix.lower()
+        if suffix not in AUDIO_SUFFIXES | UNSUPPORTED_SUFFIXES:
+            continue
+        if is_folder:
+            bad.append((name, "is a folder, not a file"))
+        else:
+            names.append(name)
+    if not names:
+        raise ValueError(
+            f"root={str(root)!r} holds no sound files (looked for *.wav, *.flac, *.mp3, *.ogg and "
+            "others, also in folders below it)"
+        )
+    return sorted(names), bad
+
+
+def _walk(
+    folder: Path, root: Path, seen: set[tuple[int, int]], bad: list[tuple[str, str]]
+) -> Iterator[tuple[str, bool]]:
+    """(path below the root, is a folder) of all that is not hidden.
+
+    A folder named like a sound file is given and not entered.
+    """
+    try:
+        status = folder.stat()
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        bad.append((folder.relative_to(root).as_posix(), f"cannot be listed: {error.strerror}"))
+        return
+    if (status.st_dev, status.st_ino) in seen:  # a link back up, or to where we have been
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for path in inside:
+        if path.name.startswith("."):
+            continue
+        is_folder = path.is_dir()
+        if is_folder and path.suffix.lower() not in AUDIO_SUFFIXES:
+            yield from _walk(path, root, seen, bad)
+        else:
+            yield path.relative_to(root).as_posix(), is_folder
+
+
+def _test_names(
+    root: Path, names: Sequence[str], pattern: str | None, fraction: float, seed: int
+) -> list[str]:
+    """The names held out for test, whichever split is being made."""
+    if pattern is not None:
+        try:
+            rule = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"test_pattern={pattern!r} is not a regular expression: {error}"
+            ) from error
+        chosen = [name for name in names if rule.search(name)]
+        if not chosen:
+            raise ValueError(
+                f"test_pattern={pattern!r} matches none of the {len(names)} files in {root}, "
+                f"of which the first is {names[0]!r}"
+            )
+        return chosen
+    check_fraction("test_fraction", fraction)
+    if len(names) == 1:
+        raise ValueError(
+            f"{root} holds one sound file, {names[0]!r}, and whole files are held out for test: "
+            "cut it into two or more"
+        )
+    ranks = {name: _hash(seed, name) for name in names}
+    chosen = [name for name in names if ranks[name] < fraction]
+    return chosen or [min(names, key=ranks.__getitem__)]
+
+
+def _hash(seed: int, name: str) -> float:
+    """A number in [0, 1) that depends on seed and name only, on every machine and Python."""
+    digest = hashlib.blake2b(f"{seed}:{name}".encode("utf-8", "surrogateescape"), digest_size=8)
+    return int.from_bytes(digest.digest(), "big") / 2**64
+
+
+def _common_rate(root: Path, names: Sequence[str]) -> int:
+    """The rate that all files of both splits have; those that cannot be opened have no say."""
+    first: dict[int, str] = {}
+    for name in names:
+        try:
+            with open_sound(root / name) as sound:
+                first.setdefault(sound.samplerate, name)
+        except FileError:
+            continue  # it is examined, and reported, by the split it belongs to
+    if not first:
+        raise ValueError(f"{root}: none of the {len(names)} sound files can be opened")
+    if len(first) > 1:
+        rates = ", ".join(f"{rate} Hz ({name})" for rate, name in sorted(first.items()))
+        raise ValueError(f"{root} holds files of different rates: {rates}: choose one with rate=")
+    return next(iter(first))
+
+
+def _report(root: Path, bad: Sequence[tuple[str, str]], tried: int, on_bad: str) -> None:
+    if not bad:
+        return
+    lines = [f"  {name}: {reason}" for name, reason in bad[:_LISTED]]
+    if len(bad) > _LISTED:
+        lines.append(f"  and {len(bad) - _LISTED} more")
+    listing = "\n".join(lines)
+    if on_bad == "refuse":
+        raise ValueError(
+            f"{root}: {len(bad)} files cannot be used (on_bad='skip' leaves them out):\n{listing}"
+        )
+    _LOG.warning("%s: %d files left out, of %d tried:\n%s", root, len(bad), tried, listing)
+
+
+def _plan(
+    found: Sequence[tuple[str, AudioInfo]], *, rate: int, channels: int, budget: int
+) -> list[_File]:
+    """Which files are kept whole: the shortest first, as many as the budget holds."""
+    sizes = [resampled_length(info.frames, info.rate, rate) for _, info in found]
+    kept = set()
+    for place in sorted(range(len(sizes)), key=lambda place: (sizes[place], place)):
+        budget -= sizes[place] * channels * np.dtype(np.float32).itemsize
+        if budget < 0:
+            break
+        kept.add(place)
+    return [
+        _File(name, info, size, place in kept)
+        for place, ((name, info), size) in enumerate(zip(found, sizes, strict=True))
+    ]
