@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from apps.schema import ConfigError, above, at_least, between, from_dict, nearest, to_dict
+from apps.schema import ConfigError, Schema, above, at_least, between, from_dict, nearest, to_dict
 
 FILE = "config.yaml"
 """The file of a run folder that holds its config; written once, when the run starts."""
@@ -341,7 +341,7 @@ def digest(config: Config) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def resolved(config: Config, start: Path) -> Config:
+def resolved(config: Schema, start: Path) -> Schema:
     """Make every path absolute, once, against the folder the command was given in."""
 
     def absolute(value: Any) -> Any:
@@ -376,8 +376,8 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
 
     Args:
         folder: The run folder.
-        overrides: Values to use instead of the stored ones, by dotted key: `{"data.root": path}`
-            where the recordings have moved.
+        overrides: Values to use instead of the stored ones: `{"data": {"root": path}}` where the
+            recordings have moved.
 
     Raises:
         ConfigError: If the folder holds no run, or the values are not a config.
@@ -392,17 +392,22 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
     values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise ConfigError(f"{folder / FILE} is damaged: it must hold settings, got {values!r}")
-    for key, value in (overrides or {}).items():
-        below = values
-        for part in key.split(".")[:-1]:
-            below = below.setdefault(part, {})
-        below[key.rpartition(".")[2]] = value
+    values = _merged(values, overrides or {})
     return dataclasses.replace(from_dict(Config, values), run=folder)
 
 
 def _stored(config: Config) -> dict[str, Any]:
     """Return what is written: all but the folder itself, which may be moved."""
     return {key: value for key, value in to_dict(config).items() if key != "run"}
+
+
+def _merged(values: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in new.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(below or {}, value) if both else value
+    return merged
 
 
 def _flat(values: Mapping[str, Any], at: str = "") -> dict[str, Any]:

@@ -32,6 +32,11 @@ class Setting(NamedTuple):
     default: Any  # `dataclasses.MISSING` where it must be given
     text: str
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether any word at all can be its value, as with a path."""
+        return any(each in (str, Path) for each in _alternatives(self.hint))
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Return the settings as plain values: nested dicts, lists, numbers, words.
@@ -121,7 +126,7 @@ def nearest(word: str, choices: Sequence[str]) -> str:
     by_last = {choice.rpartition(".")[2]: choice for choice in reversed(choices)}
     if last in by_last:
         return f"; did you mean {by_last[last]!r}?"
-    for match in difflib.get_close_matches(word, choices, n=1, cutoff=0.7):
+    for match in difflib.get_close_matches(word, choices, n=1, cutoff=0.6):
         return f"; did you mean {match!r}?"
     for match in difflib.get_close_matches(last, by_last, n=1, cutoff=0.6):
         return f"; did you mean {by_last[match]!r}?"
