@@ -1,0 +1,346 @@
+"""Saving a run and finding it again, whatever happened in between; orbax does the writing.
+
+A checkpoint has three items: `train` (step, key, models, optimisers), `ema` (the moving averages,
+all that inference needs) and `meta` (the config, the metrics and the shapes, as JSON). Arrays are
+stored by their path, so that what is in a file can be read off without the program that wrote it.
+"""
+
+import logging
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from apps.engine import integrity
+from apps.engine.lock import Lock
+from apps.engine.state import TrainState
+from apps.engine.stored import (
+    FORMAT,
+    check_fit,
+    fill,
+    named_arrays,
+    read_meta,
+    shapes,
+    stored_steps,
+    target,
+    unreadable,
+)
+from apps.engine.stored import CheckpointError as CheckpointError
+from apps.engine.stored import restore_ema as restore_ema
+
+_UNFINISHED = "*.orbax-checkpoint-tmp*"
+_ROOM = 1.1  # bytes needed on the disk for a byte of the state: small files, metadata
+_logger = logging.getLogger("apps.engine.checkpoint")
+
+
+class Checkpoints:
+    """The checkpoints of a run, held by one process at a time.
+
+    Saves run in the background and appear at once and whole, sealed with the digest of every
+    file, or not at all. The newest `keep_latest` and the `keep_best` best by `best_metric` stay,
+    also over a restart.
+
+    Args:
+        folder: Where they lie; it is made.
+        keep_latest: How many of the newest to keep.
+        keep_best: How many of the best to keep besides.
+        best_metric: The name of the metric that says which is best; None keeps only the newest.
+        best_mode: `"min"` or `"max"`.
+        config: What to store beside the arrays: anything JSON can hold.
+
+    Raises:
+        ValueError: if a number or the mode is out of range.
+        CheckpointError: if the folder cannot be written, or every checkpoint in it is damaged.
+        InUseError: if another process trains in it.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        keep_latest: int = 3,
+        keep_best: int = 1,
+        best_metric: str | None = None,
+        best_mode: str = "min",
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        if keep_latest < 1:
+            raise ValueError(f"`keep_latest` is {keep_latest}: at least 1 is needed to resume")
+        if keep_best < 0:
+            raise ValueError(f"`keep_best` is {keep_best}: it must be 0 or more")
+        if best_mode not in ("min", "max"):
+            raise ValueError(f"`best_mode` is {best_mode!r}: it must be 'min' or 'max'")
+        # Orbax refuses a relative path, and in the background only at the second save.
+        self.folder = Path(folder).resolve()
+        self._config = dict(config or {})
+        self._best_metric, self._best_mode = best_metric, best_mode
+        self._saving: int | None = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self.folder / "lock")
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoints cannot be written to {self.folder}: {error.strerror}"
+            ) from error
+        try:
+            self._remove_unfinished()
+            self._set_aside_unreadable()
+            self._quiet = _Quiet()
+            self._manager = self._open(keep_latest, keep_best if best_metric is not None else 0)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def steps(self) -> list[int]:
+        """Returns the steps there are, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(
+        self,
+        step: int,
+        state: TrainState,
+        metrics: Mapping[str, float] | None = None,
+        *,
+        force: bool = False,
+    ) -> bool:
+        """Begins to save a state, which may be donated as soon as this returns.
+
+        A save that fails, here or in the background, costs that checkpoint and nothing else: one
+        warning says why, and the earlier ones stay.
+
+        Args:
+            step: Steps made so far.
+            state: The state.
+            metrics: Stored with it; `best_metric` is looked up among them.
+            force: Wait until it is on the disk, and raise if it cannot be.
+
+        Returns:
+            Whether this step is saved, or on its way.
+
+        Raises:
+            CheckpointError: with `force`, if it could not be saved.
+        """
+        self._settle()
+        if step in self._manager.all_steps():
+            return True
+        try:
+            self._need_room(state)
+            self._begin(step, state, dict(metrics or {}))
+            if force:
+                self._manager.wait_until_finished()
+        except Exception as error:
+            self._recover()
+            text = f"checkpoint {step} was not saved: {_reason(error)}. Earlier ones are kept"
+            if force:
+                raise CheckpointError(text) from error
+            _logger.warning(text)
+            return False
+        return True
+
+    def restore(self, template: TrainState) -> tuple[int, TrainState] | None:
+        """Returns the newest state that is whole, and its step; None if there is none at all.
+
+        Newer ones that are damaged are named in one line and set aside as `40.bad`.
+
+        Args:
+            template: A state, or one of shapes (`abstract_state`), whose arrays say where they
+                are to lie.
+
+        Raises:
+            CheckpointError: if the checkpoint is of another model, or every one is damaged.
+        """
+        self._settle()
+        damaged: dict[int, str] = {}
+        for step in reversed(self.steps()):
+            path = self.folder / str(step)
+            reason = integrity.damage(path)
+            if reason is None:
+                check_fit(named_arrays(template), read_meta(self.folder, step))
+                try:
+                    state = self._load(step, template)
+                except Exception as error:
+                    reason = _reason(error)
+                else:
+                    self._set_aside(damaged, going_on=f"going on from {step}")
+                    return step, state
+            damaged[step] = reason
+        if damaged:
+            raise CheckpointError(_all_damaged(self.folder, damaged))
+        return None
+
+    def wait(self) -> None:
+        """Waits until what was begun is on the disk; warns if it could not be written."""
+        self._settle()
+
+    def close(self) -> None:
+        """Waits for the last save and lets other processes in."""
+        self._settle()
+        self._manager.close()
+        self._quiet.end()
+        self._lock.release()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self, keep_latest: int, keep_best: int) -> ocp.CheckpointManager:
+        keep: list[policies.PreservationPolicy] = [policies.LatestN(keep_latest)]
+        if keep_best:
+            keep.append(
+                policies.BestN(
+                    get_metric_fn=self._quality,
+                    reverse=self._best_mode == "min",
+                    n=keep_best,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(keep),
+            # The policy decides alone, but without `best_fn` the metrics are not written, and
+            # after a restart the best checkpoint is deleted.
+            best_fn=self._quality if keep_best else None,
+            best_mode=self._best_mode,
+            cleanup_tmp_directories=True,
+            # Runs when all files are written and before the folder gets its final name, so a
+            # checkpoint is never seen without its seal.
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+        )
+        return ocp.CheckpointManager(self.folder, options=options)
+
+    def _quality(self, metrics: Mapping[str, float]) -> float:
+        worst = math.inf if self._best_mode == "min" else -math.inf
+        return metrics.get(self._best_metric or "", worst)
+
+    def _begin(self, step: int, state: TrainState, metrics: dict[str, float]) -> None:
+        items = named_arrays(state)
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        meta = {
+            "format": FORMAT,
+            "step": step,
+            "config": self._config,
+            "metrics": finite,
+            "best": {"metric": self._best_metric, "mode": self._best_mode},
+            "arrays": shapes(items),
+        }
+        arguments: dict[str, Any] = {
+            item: ocp.args.StandardSave(arrays) for item, arrays in items.items() if arrays
+        }
+        arguments["meta"] = ocp.args.JsonSave(meta)
+        best = {name: value for name, value in finite.items() if name == self._best_metric}
+        self._saving = step
+        self._manager.save(
+            step, args=ocp.args.Composite(**arguments), metrics=best or None, force=True
+        )
+
+    def _seal(self) -> None:
+        for folder in self.folder.glob(f"{self._saving}{_UNFINISHED[1:]}"):
+            integrity.seal(folder)
+
+    def _load(self, step: int, template: TrainState) -> TrainState:
+        wanted = {item: arrays for item, arrays in named_arrays(template).items() if arrays}
+        arguments = {
+            item: ocp.args.StandardRestore({n: target(n, leaf) for n, leaf in arrays.items()})
+            for item, arrays in wanted.items()
+        }
+        restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
+        found = {name: leaf for item in wanted for name, leaf in restored[item].items()}
+        return fill(template, found)
+
+    def _need_room(self, state: TrainState) -> None:
+        arrays = named_arrays(state)
+        needed = _ROOM * sum(leaf.nbytes for item in arrays.values() for leaf in item.values())
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise CheckpointError(
+                f"it needs {needed / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free in {self.folder}"
+            )
+
+    def _settle(self) -> None:
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            self._recover()
+            _logger.warning(
+                f"checkpoint {self._saving} was not saved: {_reason(error)}. Earlier ones are kept"
+            )
+
+    def _recover(self) -> None:
+        # The half-written folder fills the disk, and the list of steps is no longer what is there.
+        self._remove_unfinished()
+        self._manager.reload()
+
+    def _remove_unfinished(self) -> None:
+        for folder in self.folder.glob(_UNFINISHED):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _set_aside_unreadable(self) -> None:
+        # Orbax reads the metrics of every step before it can be asked for any.
+        steps = stored_steps(self.folder)
+        found = {step: unreadable(self.folder / str(step)) for step in steps}
+        damaged = {step: reason for step, reason in found.items() if reason is not None}
+        if damaged and len(damaged) == len(steps):
+            raise CheckpointError(_all_damaged(self.folder, damaged))
+        self._set_aside(damaged, going_on="using the others")
+
+    def _set_aside(self, damaged: Mapping[int, str], *, going_on: str) -> None:
+        # While a bad step is there, orbax silently refuses to save that number again.
+        for step, reason in sorted(damaged.items()):
+            target = self.folder / f"{step}.bad"
+            count = 1
+            while target.exists():
+                count += 1
+                target = self.folder / f"{step}.bad-{count}"
+            (self.folder / str(step)).rename(target)
+            _logger.warning(
+                f"checkpoint {step} is damaged ({reason}): set aside as {target.name}, {going_on}"
+            )
+        if damaged and hasattr(self, "_manager"):
+            self._manager.reload()
+
+
+class _Quiet:
+    """Silences orbax's own log, some eighty lines about one full disk, until `end`."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("absl")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.CRITICAL)
+
+    def end(self) -> None:
+        self._logger.setLevel(self._level)
+
+
+def _all_damaged(folder: Path, damaged: Mapping[int, str]) -> str:
+    listed = "; ".join(f"{step}: {reason}" for step, reason in sorted(damaged.items()))
+    return (
+        f"every checkpoint in {folder} is damaged ({listed}). "
+        f"Put back a copy, or begin anew in another run folder"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Returns what went wrong, in one line, from under what orbax and TensorStore say about it."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for link in chain:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        for known in ("No space left on device", "File too large", "Read-only file system"):
+            if known in str(link):
+                return known
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,158 @@
+"""The training step: pure, compiled once, its state donated; the same for every objective."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, PyTree, Scalar
+
+from apps.engine.mesh import pin
+from apps.engine.state import Player, Trainable, TrainState, averaged, inexact_arrays
+
+Metrics = dict[str, Array]
+Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One player's move in a step: it is trained, the others are held fixed.
+
+    Attributes:
+        player: Who moves.
+        loss: `loss(model, others, batch, *, key, step) -> (scalar, metrics)`: the others' models
+            by name, a key of this turn's own, the number of steps made so far, and scalar metrics
+            by name.
+    """
+
+    player: str
+    loss: Callable[..., tuple[Scalar, Mapping[str, Scalar]]]
+
+
+def make_train_step(
+    turns: Sequence[Turn],
+    optimisers: Mapping[str, optax.GradientTransformation],
+    *,
+    mesh: Mesh,
+    ema_decay: float = 0.999,
+    trainable: Trainable = inexact_arrays,
+) -> Step:
+    """Compiles a sequence of turns into `step(state, batch) -> (state, metrics)`.
+
+    The step is a pure function of its arguments: turn i of step s draws from
+    `split(fold_in(state.key, s), len(turns))[i]`. The state given to it is donated. Metrics are
+    named `player/name`; `player/loss` and `player/gradient_norm` are always among them. When a
+    player has several turns, its last one is reported.
+
+    Args:
+        turns: The moves, in order; a later one sees what an earlier one changed.
+        optimisers: By player.
+        mesh: Where the state lies.
+        ema_decay: Of the moving averages, in [0, 1); step s uses
+            min(ema_decay, (1 + s) / (10 + s)), so that the first steps are soon forgotten.
+        trainable: Of a model: which leaves are trained.
+
+    Raises:
+        ValueError: if there is no turn, a turn's player has no optimiser, or `ema_decay` is
+            outside [0, 1).
+    """
+    if not turns:
+        raise ValueError("`turns` is empty: an objective needs at least one turn")
+    for turn in turns:
+        if turn.player not in optimisers:
+            raise ValueError(
+                f"turn for player {turn.player!r}, but optimisers are given for "
+                f"{sorted(optimisers)}"
+            )
+    if not 0 <= ema_decay < 1:
+        raise ValueError(f"`ema_decay` is {ema_decay}: it must lie in [0, 1)")
+
+    @eqx.filter_jit(donate="all-except-first")
+    def step(batch: PyTree, state: TrainState) -> tuple[TrainState, Metrics]:
+        keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(turns))
+        players, metrics = dict(state.players), {}
+        for turn, key in zip(turns, keys, strict=True):
+            player, reported = _move(
+                turn, players, optimisers[turn.player], batch, key, state.step, trainable
+            )
+            players[turn.player] = player
+            metrics |= {f"{turn.player}/{name}": value for name, value in reported.items()}
+        players = {
+            name: _average(player, state.step, ema_decay, trainable)
+            for name, player in players.items()
+        }
+        state = TrainState(step=state.step + 1, key=state.key, players=players)
+        return pin((state, metrics), mesh)
+
+    return lambda state, batch: step(batch, state)
+
+
+def _move(
+    turn: Turn,
+    players: Mapping[str, Player],
+    optimiser: optax.GradientTransformation,
+    batch: PyTree,
+    key: Array,
+    step: Int[Array, ""],
+    trainable: Trainable,
+) -> tuple[Player, Metrics]:
+    player = players[turn.player]
+    others = {name: other.model for name, other in players.items() if name != turn.player}
+    learned, fixed = eqx.partition(player.model, trainable(player.model))
+
+    def loss(learned: PyTree) -> tuple[Scalar, Mapping[str, Scalar]]:
+        return turn.loss(eqx.combine(learned, fixed), others, batch, key=key, step=step)
+
+    (value, metrics), gradients = jax.value_and_grad(loss, has_aux=True)(learned)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+        updates, opt_state = optimiser.update(gradients, player.opt_state, learned)
+    model = eqx.combine(eqx.apply_updates(learned, updates), fixed)
+    reported = {**metrics, "loss": value, "gradient_norm": optax.global_norm(gradients)}
+    return Player(model=model, opt_state=opt_state, ema=player.ema), reported
+
+
+def _average(player: Player, step: Int[Array, ""], decay: float, trainable: Trainable) -> Player:
+    if player.ema is None:
+        return player
+    count = step.astype(jnp.float32)
+    decay_now = jnp.minimum(jnp.float32(decay), (1 + count) / (10 + count))
+
+    def follow(ema: Float[Array, "..."], new: Float[Array, "..."]) -> Float[Array, "..."]:
+        weight = (1 - decay_now).astype(ema.dtype)
+        return ema + weight * (new - ema)
+
+    spec = trainable(player.model)
+    # What is not trained stays as it is, in the average's own buffers.
+    moving, still = eqx.partition(player.ema, spec)
+    moving = jax.tree.map(follow, moving, eqx.filter(player.model, spec))
+    return Player(model=player.model, opt_state=player.opt_state, ema=eqx.combine(moving, still))
+
+
+def make_eval_step(turns: Sequence[Turn], *, mesh: Mesh) -> Callable[[TrainState, PyTree], Metrics]:
+    """Compiles the turns' losses, nothing trained: `evaluate(state, batch) -> metrics`.
+
+    Every player is taken by its moving average where it keeps one. The key is the same at every
+    step, so that two evaluations differ by the players alone.
+
+    Args:
+        turns: As for the training step.
+        mesh: Where the state lies.
+    """
+
+    @eqx.filter_jit
+    def evaluate(state: TrainState, batch: PyTree) -> Metrics:
+        models: dict[str, Any] = averaged(state)
+        metrics: Metrics = {}
+        for turn, key in zip(turns, jax.random.split(state.key, len(turns)), strict=True):
+            others = {name: model for name, model in models.items() if name != turn.player}
+            model = models[turn.player]
+            value, reported = turn.loss(model, others, batch, key=key, step=state.step)
+            reported = {**reported, "loss": value}
+            metrics |= {f"{turn.player}/{name}": number for name, number in reported.items()}
+        return pin(metrics, mesh)
+
+    return evaluate
