@@ -97,7 +97,8 @@ def prepare(folder: Path = VENV) -> Path:
     if not python.exists():
         print(f"Making {folder} with Python {sys.version.split()[0]}.", flush=True)
         venv.create(folder, symlinks=os.name != "nt")
-    print(f"Installing {LOCK.name} with {'uv' if uv else 'pip'}, once.", flush=True)
+    tool = "uv" if uv else "pip"
+    print(f"Installing {LOCK.name} with {tool}, once: it takes a minute or so.", flush=True)
     _install(python, uv)
     stamp(folder).write_text(digest())
     return python
@@ -109,16 +110,16 @@ def _install(python: Path, uv: str | None) -> None:
     else:
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if run([python, "-c", "import importlib.util as i, sys; sys.exit(not i.find_spec('pip'))"]):
+            ensured = subprocess.run([python, "-m", "ensurepip"], stdout=subprocess.DEVNULL)
             _check(
-                [python, "-m", "ensurepip"],
+                ensured.returncode,
                 "this Python comes without pip: install uv, or your system's python3-venv package",
             )
-    _check([*install, "--require-hashes", "-r", LOCK], "the lines above say why")
+    _check(run([*install, "--require-hashes", "-r", LOCK]))
     # hatchling, which builds the project, is in the lock: nothing unpinned is fetched for it.
-    _check([*install, "--no-deps", "--no-build-isolation", "-e", ROOT], "the lines above say why")
+    _check(run([*install, "--no-deps", "--no-build-isolation", "-e", ROOT]))
 
 
-def _check(command: Sequence[str | Path], remedy: str) -> None:
-    code = run(command)
+def _check(code: int, remedy: str = "the lines above say why") -> None:
     if code != 0:
         sys.exit(f"The installation failed with exit code {code}: {remedy}.")
