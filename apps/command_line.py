@@ -19,7 +19,7 @@ import yaml
 from apps import config, manual
 from apps.config import Config
 from apps.manual import Door
-from apps.schema import ConfigError, Schema, from_dict, nearest, settings, to_dict
+from apps.schema import ConfigError, Schema, from_dict, nearest, resolved, settings, to_dict
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 """The YAML files of this repository; absolute, so that a door works from any folder."""
@@ -122,9 +122,9 @@ def read(schema: type[Schema], words: Words, *, start: Path | None = None) -> Sc
     """
     start = start or Path.cwd()
     if schema is Config:
-        return cast("Schema", config.resolved(_read_run(words, start), start))
+        return cast("Schema", resolved(_read_run(words, start), start))
     values = _values([_prepare(word, schema, {}, sweep=False) for word in words.overrides])
-    return config.resolved(from_dict(schema, values), start)
+    return resolved(from_dict(schema, values), start)
 
 
 def _read_run(words: Words, start: Path) -> Config:
@@ -306,7 +306,7 @@ def _sweep(schema: type[Schema], job: Callable[[Schema], int], words: Words) -> 
 
         run = Path(folder, str(HydraConfig.get().job.num))
         settled = from_dict(Config, {**_plain(node), "run": run})
-        code = job(cast("Schema", config.resolved(settled, Path.cwd())))
+        code = job(cast("Schema", resolved(settled, Path.cwd())))
         codes.append(code)
         if code >= 128:  # stopped by a person or a scheduler: so is the sweep
             raise SystemExit(code)

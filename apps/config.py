@@ -10,14 +10,26 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import yaml
 
-from apps.schema import ConfigError, Schema, above, at_least, between, from_dict, nearest, to_dict
+from apps import schema
+from apps.schema import (
+    ConfigError,
+    Difference,
+    above,
+    at_least,
+    between,
+    from_dict,
+    merged,
+    nearest,
+    to_dict,
+)
 
 FILE = "config.yaml"
 """The file of a run folder that holds its config; written once, when the run starts."""
@@ -31,18 +43,24 @@ class Plucks:
         kind: chooses this data
         length: samples per record
         rate: samples per second, Hz
-        count: records of the training split; the test split has its own
+        count: records of the training split; the test split has as many of its own
         seed: chooses the records, apart from train.seed
+        lowest: the lowest note, MIDI number; 45 is A2, 110 Hz
+        highest: the highest note, MIDI number; 76 is E5, 659 Hz
     """
 
     kind: Literal["plucks"] = "plucks"
     length: int = 4096
     rate: int = 8000
-    count: int = 4096
+    count: int = 2048
     seed: int = 0
+    lowest: int = 45
+    highest: int = 76
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "rate", "count")
+        at_least(0, self, "data", "seed")
+        between(0, 127, self, "data", "lowest", "highest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +71,7 @@ class Sines:
         kind: chooses this data
         length: samples per record
         channels: sines per record
-        count: records of the training split; the test split has its own
+        count: records of the training split; the test split has as many of its own
         seed: chooses the records, apart from train.seed
     """
 
@@ -65,6 +83,7 @@ class Sines:
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "channels", "count")
+        at_least(0, self, "data", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +97,9 @@ class AudioFolder:
         rate: samples per second, Hz, to which files are resampled; null keeps theirs, if all agree
         channels: 1 mixes every file down to mono; otherwise files must have as many
         on_bad: what to do with a file that cannot be used, skip (and say so) or refuse to start
-        test_pattern: regular expression; a file whose path matches it belongs to the test split
+        test_pattern: regular expression; files in whose path it is found are the test split
         test_fraction: share of files in the test split where there is no test_pattern
+        seed: chooses that share
         peak: every file is scaled to this peak, 0 to 1; null leaves files as loud as they are
     """
 
@@ -91,37 +111,52 @@ class AudioFolder:
     on_bad: Literal["skip", "refuse"] = "skip"
     test_pattern: str | None = None
     test_fraction: float = 0.1
+    seed: int = 0
     peak: float | None = 0.9
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "rate", "channels")
+        at_least(0, self, "data", "seed")
+        above(0, self, "data", "test_fraction", "peak")
         between(0, 1, self, "data", "test_fraction", "peak")
+        try:
+            re.compile(self.test_pattern or "")
+        except re.error as error:
+            raise ConfigError(
+                f"data.test_pattern is not a regular expression, {self.test_pattern!r}: {error}"
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arrays:
-    """Your arrays: an npy or npz file of records [N, L, C], or one long series [T, C] to be cut.
+    """Your arrays: records [N, L, C], or one long series [T, C] that is cut into windows.
 
     Attributes:
         kind: chooses this data
-        path: the file
-        key: the array's name in an npz file
+        path: the file, npy, npz or csv
+        key: which array of an npz file; null takes the only one
         length: samples per window of a long series; null takes records as they are
         stride: samples from one window to the next
-        scaling: how channels are scaled, from figures of the training split
+        scaling: how channels are scaled, by what the training split holds
+        split_by: by time the last part is the test split, by window a random one; null decides
         test_fraction: share of the records in the test split
+        seed: chooses that share
     """
 
     kind: Literal["arrays"] = "arrays"
     path: Path
-    key: str = "data"
+    key: str | None = None
     length: int | None = None
     stride: int = 1
-    scaling: Literal["none", "minmax", "standard"] = "none"
+    scaling: Literal["min-max", "standard", "none"] = "min-max"
+    split_by: Literal["time", "window"] | None = None
     test_fraction: float = 0.1
+    seed: int = 0
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "stride")
+        at_least(0, self, "data", "seed")
+        above(0, self, "data", "test_fraction")
         between(0, 1, self, "data", "test_fraction")
 
 
@@ -164,17 +199,20 @@ class Objective:
     """What a variational autoencoder is trained for: a likeness, and a price for information.
 
     Attributes:
-        reconstruction: the likeness of spectra, log_mel (audio) or stft
-        n_fft: lengths of the spectra's windows, samples
-        reconstruction_weight: weight of the spectral distance
+        reconstruction: the likeness beside l1: spectra on the mel scale (audio only), spectra,
+            squares of the difference, or none
+        n_ffts: window lengths of the spectra, samples
+        bands: mel bands of each window length
+        reconstruction_weight: weight of that likeness
         l1_weight: weight of the mean absolute difference of the signals
-        kl_weight: weight of the divergence from the standard normal, nats
+        kl_weight: weight of the divergence from the standard normal, per nat and latent step
         kl_warmup_steps: steps over which kl_weight rises linearly from 0
-        free_bits: nats per latent channel and step that cost nothing
+        free_bits: nats per latent channel and latent step that cost nothing
     """
 
-    reconstruction: Literal["log_mel", "stft"] = "log_mel"
-    n_fft: tuple[int, ...] = (64, 128, 256, 512)
+    reconstruction: Literal["log_mel", "stft", "l2", "none"] = "log_mel"
+    n_ffts: tuple[int, ...] = (64, 128, 256, 512)
+    bands: tuple[int, ...] = (10, 20, 40, 64)
     reconstruction_weight: float = 1.0
     l1_weight: float = 10.0
     kl_weight: float = 1e-4
@@ -182,9 +220,15 @@ class Objective:
     free_bits: float = 0.0
 
     def __post_init__(self) -> None:
-        at_least(4, self, "objective", "n_fft")
+        at_least(4, self, "objective", "n_ffts")
+        at_least(1, self, "objective", "bands")
         at_least(0, self, "objective", "reconstruction_weight", "l1_weight", "kl_weight")
         at_least(0, self, "objective", "kl_warmup_steps", "free_bits")
+        if self.reconstruction == "log_mel" and len(self.bands) != len(self.n_ffts):
+            raise ConfigError(
+                f"objective.bands needs one number for each of objective.n_ffts "
+                f"{list(self.n_ffts)}, got {list(self.bands)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +275,7 @@ class Train:
         seed: of the first weights, the order of the data and the noise
         devices: one, all, or how many
         ema_decay: decay per step of the averaged weights that are used afterwards; 0 has none
-        workers: processes that prepare batches; 0 uses a thread, which is right for most data
+        workers: threads that read the records of a batch; 0 is fastest for files on local disks
         log_every: steps between two lines of losses
         sample_every: steps between two sets of sounds and pictures; 0 has none
         evaluate_every: steps between two measurements on the test split; 0 has none
@@ -293,13 +337,28 @@ class Config:
     def __post_init__(self) -> None:
         if any(character in self.name for character in "/\\:"):
             raise ConfigError(f"name must not contain / \\ or :, got {self.name!r}")
-        length, hop = self.data.length, self.model.hop
-        if length is not None and length % hop:
-            near = [n for n in (length - length % hop, length - length % hop + hop) if n]
+        if isinstance(self.data, Sines | Arrays) and self.objective.reconstruction == "log_mel":
             raise ConfigError(
-                f"data.length must be a multiple of {hop}, the product of model.strides "
-                f"{list(self.model.strides)}, got {length}; take {' or '.join(map(str, near))}"
+                f"objective.reconstruction=log_mel is for audio, and data={self.data.kind} is "
+                f"none; take stft, l2 or none"
             )
+        if self.data.length is not None:
+            check_length(self.data.length, self.model)
+
+
+def check_length(length: int, model: Model) -> None:
+    """Refuse records whose length the hop of the model does not divide.
+
+    Raises:
+        ConfigError: With the nearest lengths that would do.
+    """
+    if length % model.hop:
+        below = length - length % model.hop
+        near = " or ".join(str(each) for each in (below, below + model.hop) if each)
+        raise ConfigError(
+            f"data.length must be a multiple of {model.hop}, the product of model.strides "
+            f"{list(model.strides)}, got {length}; take {near}"
+        )
 
 
 MAY_CHANGE = frozenset(
@@ -316,44 +375,20 @@ None of them enters a step, save `train.steps` through the schedule of the learn
 """
 
 
-class Difference(NamedTuple):
-    """A setting with two values; a missing one is None."""
-
-    key: str
-    old: Any
-    new: Any
-
-    def __str__(self) -> str:
-        return f"{self.key}: {json.dumps(self.old)} → {json.dumps(self.new)}"
-
-
 def differences(old: Config, new: Config) -> list[Difference]:
     """List the settings in which two configs differ, leaving out the run's own folder."""
-    before, after = _flat(_stored(old)), _flat(_stored(new))
-    keys = dict.fromkeys([*before, *after])
-    pairs = (Difference(key, before.get(key), after.get(key)) for key in keys)
-    return [each for each in pairs if each.old != each.new]
+    return schema.differences(stored(old), stored(new))
 
 
 def digest(config: Config) -> str:
     """Name the config by eight hexadecimal digits: equal for equal settings, wherever it runs."""
-    text = json.dumps(_stored(config), sort_keys=True)
+    text = json.dumps(stored(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def resolved(config: Schema, start: Path) -> Schema:
-    """Make every path absolute, once, against the folder the command was given in."""
-
-    def absolute(value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            below = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-            changed = {key: absolute(each) for key, each in below.items()}
-            return dataclasses.replace(value, **changed) if changed != below else value
-        return (
-            Path(os.path.abspath(start / value.expanduser())) if isinstance(value, Path) else value
-        )
-
-    return absolute(config)
+def stored(config: Config) -> dict[str, Any]:
+    """Return what is kept of a config: all but the run's own folder, which may be moved."""
+    return {key: value for key, value in to_dict(config).items() if key != "run"}
 
 
 def save(config: Config, folder: Path) -> None:
@@ -366,7 +401,7 @@ def save(config: Config, folder: Path) -> None:
     if path.exists():
         raise FileExistsError(f"{path} exists; the config of a run is written once")
     half = path.with_name(f"{FILE}.{os.getpid()}.tmp")  # a kill leaves no half-written config
-    text = yaml.safe_dump(_stored(config), allow_unicode=True, sort_keys=False)
+    text = yaml.safe_dump(stored(config), allow_unicode=True, sort_keys=False)
     half.write_text(text, encoding="utf-8")
     half.replace(path)
 
@@ -392,26 +427,5 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
     values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise ConfigError(f"{folder / FILE} is damaged: it must hold settings, got {values!r}")
-    values = _merged(values, overrides or {})
+    values = merged(values, overrides or {})
     return dataclasses.replace(from_dict(Config, values), run=folder)
-
-
-def _stored(config: Config) -> dict[str, Any]:
-    """Return what is written: all but the folder itself, which may be moved."""
-    return {key: value for key, value in to_dict(config).items() if key != "run"}
-
-
-def _merged(values: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(values)
-    for key, value in new.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(below or {}, value) if both else value
-    return merged
-
-
-def _flat(values: Mapping[str, Any], at: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
-    return flat

@@ -9,7 +9,9 @@ reader of the code, `--help` and the error messages.
 import dataclasses
 import difflib
 import inspect
+import json
 import math
+import os
 import re
 import types
 import typing
@@ -131,6 +133,49 @@ def nearest(word: str, choices: Sequence[str]) -> str:
     for match in difflib.get_close_matches(last, by_last, n=1, cutoff=0.6):
         return f"; did you mean {by_last[match]!r}?"
     return ""
+
+
+def flat(values: Mapping[str, Any], *, at: str = "") -> dict[str, Any]:
+    """Return nested values by their dotted keys."""
+    by_key = {}
+    for key, value in values.items():
+        deeper = isinstance(value, Mapping)
+        by_key |= flat(value, at=f"{at}{key}.") if deeper else {f"{at}{key}": value}
+    return by_key
+
+
+class Difference(NamedTuple):
+    """A setting with two values; one that is missing is None."""
+
+    key: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {json.dumps(self.old)} → {json.dumps(self.new)}"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """List the settings in which two nested dicts of plain values differ."""
+    before, after = flat(old), flat(new)
+    keys = dict.fromkeys([*before, *after])
+    pairs = (Difference(key, before.get(key), after.get(key)) for key in keys)
+    return [each for each in pairs if each.old != each.new]
+
+
+def merged(values: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values with new ones on top."""
+    result = dict(values)
+    for key, value in new.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below or {}, value) if both else value
+    return result
+
+
+def resolved(config: Schema, start: Path) -> Schema:
+    """Make every path of a config absolute, against the folder its command was given in."""
+    return _resolved(config, start)
 
 
 def at_least(least: float, schema: Any, at: str, *names: str) -> None:
@@ -266,3 +311,13 @@ def _each(schema: Any, names: tuple[str, ...]) -> list[tuple[str, Any]]:
         value = getattr(schema, name)
         spread += [(name, item) for item in (value if isinstance(value, tuple) else (value,))]
     return [(name, item) for name, item in spread if item is not None]
+
+
+def _resolved(value: Any, start: Path) -> Any:
+    if isinstance(value, Path):
+        return Path(os.path.abspath(start / value.expanduser()))
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    below = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    changed = {name: _resolved(each, start) for name, each in below.items()}
+    return dataclasses.replace(value, **changed) if changed != below else value
