@@ -38,7 +38,7 @@ def read_table(path: str | os.PathLike[str], *, key: str | None = None) -> Table
         raise FileError(path, f"{suffix or 'no ending'} is not one of {', '.join(ARRAY_SUFFIXES)}")
     if not os.path.isfile(path):
         raise FileError(path, "no such file")
-    table = _read_csv(path) if suffix == ".csv" else Table(_read_array(path, suffix, key))
+    table = _read_csv(path) if suffix == ".csv" else Table(_read_array(path, key))
     if table.values.size == 0:
         raise FileError(path, f"is empty (shape {table.values.shape})")
     finite = np.isfinite(table.values)
@@ -52,13 +52,15 @@ def read_table(path: str | os.PathLike[str], *, key: str | None = None) -> Table
     return table
 
 
-def _read_array(path: str | os.PathLike[str], suffix: str, key: str | None) -> np.ndarray:
+def _read_array(path: str | os.PathLike[str], key: str | None) -> np.ndarray:
     try:
-        if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                values = archive[_choose_key(path, archive.files, key)]
-        else:
-            values = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:  # ours to close, also when numpy finds fault with it
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                values = loaded
+            else:
+                with loaded as archive:
+                    values = archive[_choose_key(path, archive.files, key)]
     except FileError:
         raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -69,8 +71,6 @@ def _read_array(path: str | os.PathLike[str], suffix: str, key: str | None) -> n
                 "can run code: save it again as an array of numbers",
             ) from error
         raise FileError(path, f"cannot be read: {error}") from error
-    if not isinstance(values, np.ndarray):
-        raise FileError(path, "is an npz named npy: rename it")
     if values.dtype.kind not in "fiub":
         raise FileError(path, f"holds {values.dtype} and not real numbers")
     return values.astype(np.float64)

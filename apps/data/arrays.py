@@ -61,7 +61,7 @@ class Arrays:
         *,
         path: str | os.PathLike[str],
         split: str,
-        key: str | None = None,
+        key: str | None = "data",
         length: int | None = None,
         stride: int = 1,
         scaling: str = "min-max",
@@ -79,31 +79,14 @@ class Arrays:
             check_choice("split_by", split_by, SPLIT_BY)
         table = read_table(path, key=key)
         values, rank = table.values, table.values.ndim
-        if rank not in (1, 2, 3):
-            raise FileError(
-                path,
-                f"has {rank} axes; [windows, length, channels] or [time, channels] is meant",
-            )
+        length = _window_length(path, values, length)
         by = split_by or ("window" if rank == 3 else "time")
         if rank == 3:
-            if length not in (None, values.shape[1]):
-                raise ValueError(
-                    f"length={length}: the windows in {path} are {values.shape[1]} long; leave "
-                    "length out"
-                )
             parts = _pick(values, range(len(values)), by, test_fraction, seed)
         else:
             series = values.reshape(len(values), -1)  # [time, channels]
-            if length is None:
-                raise ValueError(f"{path} is one long series: give the windows' length=")
             parts = _cut(series, length, stride, by, test_fraction, seed)
-        empty = [name for name in SPLITS if len(parts[name].starts) == 0]
-        if empty:
-            raise ValueError(
-                f"{path}: no window for the {empty[0]} split: {len(values)} "
-                f"{'windows' if rank == 3 else 'rows'}, length={length}, stride={stride}, "
-                f"test_fraction={test_fraction}; take a shorter length or another fraction"
-            )
+        _check_parts(path, parts, values, length, stride, test_fraction)
         self._scaling = Scaling.fit(scaling, parts["train"].rows)
         self._windows, self._starts = parts[split].windows, parts[split].starts
         self._label = f"{os.path.basename(path)} {'window' if rank == 3 else 'row'}"
@@ -126,6 +109,42 @@ class Arrays:
         """One window, scaled; `rng` is not used (nothing to crop)."""
         del rng
         return self._scaling.scale(self._windows[index]).astype(np.float32)
+
+
+def _window_length(path: str | os.PathLike[str], values: np.ndarray, length: int | None) -> int:
+    if values.ndim == 3:
+        own = int(values.shape[1])
+        if length not in (None, own):
+            raise ValueError(
+                f"length={length}: the windows in {path} are {own} long; leave length out"
+            )
+        return own
+    if values.ndim not in (1, 2):
+        raise FileError(
+            path,
+            f"has {values.ndim} axes; [windows, length, channels] or [time, channels] is meant",
+        )
+    if length is None:
+        raise ValueError(f"{path} is one long series: give the windows' length=")
+    return length
+
+
+def _check_parts(
+    path: str | os.PathLike[str],
+    parts: dict[str, _Part],
+    values: np.ndarray,
+    length: int,
+    stride: int,
+    fraction: float,
+) -> None:
+    for split in SPLITS:
+        if len(parts[split].starts) == 0:
+            unit = "windows" if values.ndim == 3 else "rows"
+            raise ValueError(
+                f"{path}: no window for the {split} split: {len(values)} {unit}, length={length}, "
+                f"stride={stride}, test_fraction={fraction}; take a shorter length or another "
+                "fraction"
+            )
 
 
 def _cut(

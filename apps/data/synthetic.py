@@ -36,8 +36,8 @@ class Pluck:
 class Plucks:
     """Plucked strings in equal temperament (A4 = 440 Hz), each with its own touch.
 
-    Note, decay (0.4 to 1.5 s), place (0.1 to 0.5 of the string), brightness (0.3 to 0.9) and
-    amplitude (0.3 to 0.9) are drawn evenly; the last 10 ms are faded out.
+    Note, decay (0.8 to 3 s), place (0.1 to 0.5 of the string), brightness (0.3 to 0.9) and
+    amplitude (0.5 to 0.95) are drawn evenly; the last 10 ms are faded out.
 
     Args:
         split: 'train' or 'test'.
@@ -113,10 +113,10 @@ class Plucks:
         lowest, highest = self._notes
         return Pluck(
             frequency=note_frequency(int(rng.integers(lowest, highest + 1))),
-            decay=rng.uniform(0.4, 1.5),
+            decay=rng.uniform(0.8, 3.0),
             position=rng.uniform(0.1, 0.5),
             brightness=rng.uniform(0.3, 0.9),
-            amplitude=rng.uniform(0.3, 0.9),
+            amplitude=rng.uniform(0.5, 0.95),
         )
 
     def _make(self, index: int) -> Example:

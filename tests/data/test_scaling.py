@@ -1,0 +1,44 @@
+"""Scaling and its inverse."""
+
+import json
+
+import numpy as np
+import pytest
+
+from apps.data import Scaling
+
+ROWS = np.random.default_rng(0).normal([5.0, -1e6, 0.0], [2.0, 1e5, 1e-3], (200, 3))
+
+
+@pytest.mark.parametrize("kind", ["none", "min-max", "standard"])
+def test_unscale_undoes_scale_also_after_json(kind):
+    scaling = Scaling.fit(kind, ROWS)
+    restored = Scaling.from_dict(json.loads(json.dumps(scaling.to_dict())))
+    assert restored == scaling
+    # Two roundings of numbers of the size of the offset.
+    size = np.abs(ROWS).max(0)
+    assert (np.abs(restored.unscale(scaling.scale(ROWS)) - ROWS) <= 4e-16 * 2 * size).all()
+
+
+def test_each_kind_does_what_its_name_says():
+    scaled = Scaling.fit("min-max", ROWS).scale(ROWS)
+    np.testing.assert_array_equal([scaled.min(0), scaled.max(0)], [[0, 0, 0], [1, 1, 1]])
+    scaled = Scaling.fit("standard", ROWS).scale(ROWS)
+    np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(scaled.std(0), 1, rtol=1e-12)
+    np.testing.assert_array_equal(Scaling.fit("none", ROWS).scale(ROWS), ROWS)
+
+
+@pytest.mark.parametrize("kind", ["min-max", "standard"])
+def test_a_constant_channel_becomes_zero(kind):
+    rows = np.full((5, 1), 7.0)
+    scaling = Scaling.fit(kind, rows)
+    np.testing.assert_array_equal(scaling.scale(rows), 0)
+    np.testing.assert_array_equal(scaling.unscale(scaling.scale(rows)), rows)
+
+
+def test_wrong_scalings_are_refused():
+    with pytest.raises(ValueError, match=r"scaling='minmax' is not one of .*mean 'min-max'"):
+        Scaling.fit("minmax", ROWS)
+    with pytest.raises(ValueError, match="got 1 offsets and 2 factors"):
+        Scaling("standard", (0.0,), (1.0, 1.0))
