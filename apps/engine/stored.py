@@ -146,7 +146,11 @@ def unreadable(path: Path) -> str | None:
 
 
 def restore_ema(
-    folder: str | Path, models: Mapping[str, _Tree], *, step: int | str | None = None
+    folder: str | Path,
+    models: Mapping[str, _Tree],
+    *,
+    step: int | str | None = None,
+    averaged: bool = True,
 ) -> tuple[int, dict[str, _Tree]]:
     """Reads trained players for use: their moving averages, onto one device.
 
@@ -157,6 +161,7 @@ def restore_ema(
         folder: The folder of the checkpoints.
         models: The players wanted, of arrays or of shapes (`eqx.filter_eval_shape`).
         step: A step, `"best"`, or None for the newest.
+        averaged: False reads every player as it was trained, even where it keeps an average.
 
     Returns:
         The step, and the players.
@@ -172,7 +177,8 @@ def restore_ema(
         try:
             reason = integrity.damage(path, parts=("meta", "ema"))
             if reason is None:
-                return number, _read_players(path, read_meta(folder, number), models)
+                meta = read_meta(folder, number)
+                return number, _read_players(path, meta, models, averaged=averaged)
         except (OSError, ValueError) as error:  # a training run may delete it meanwhile
             reason = str(error).splitlines()[0]
         reasons.append(f"{number}: {reason}")
@@ -209,13 +215,14 @@ def _candidates(folder: Path, step: int | str | None) -> list[int]:
 
 
 def _read_players(
-    path: Path, meta: Mapping[str, Any], models: Mapping[str, _Tree]
+    path: Path, meta: Mapping[str, Any], models: Mapping[str, _Tree], *, averaged: bool
 ) -> dict[str, _Tree]:
     here = SingleDeviceSharding(jax.devices()[0])
     players = {}
     for name, model in models.items():
         prefix = f"players.{name}.ema."
-        item = "ema" if any(n.startswith(prefix) for n in meta["arrays"]["ema"]) else "train"
+        kept = averaged and any(n.startswith(prefix) for n in meta["arrays"]["ema"])
+        item = "ema" if kept else "train"
         if item == "train":
             prefix = f"players.{name}.model."
         stored = {n: e for n, e in meta["arrays"][item].items() if n.startswith(prefix)}
