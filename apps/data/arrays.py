@@ -198,11 +198,9 @@ def _pick(
         "train": np.sort(order[: count - held_out]),
         "test": np.sort(order[count - held_out :]),
     }
-    return {
-        split: _Part(
-            windows[places],
-            [starts[place] for place in places],
-            windows[places].reshape(-1, windows.shape[2]),
-        )
-        for split, places in chosen.items()
-    }
+    parts = {}
+    for split, places in chosen.items():
+        picked = windows[places]
+        rows = picked.reshape(-1, picked.shape[2])
+        parts[split] = _Part(picked, [starts[place] for place in places], rows)
+    return parts

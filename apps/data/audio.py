@@ -28,7 +28,7 @@ _NOT_READ = "m4a m4b aac wma ape wv amr mka ac3 dsf dff tta"
 AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in _READ.split())
 UNSUPPORTED_SUFFIXES = frozenset(f".{ending}" for ending in _NOT_READ.split())
 
-_BLOCK = 1 << 18  # frames of one read while a file is checked: memory stays flat for any length
+_BLOCK = 1 << 18  # samples of one read while a file is checked: memory stays flat for any length
 _STREAMED = 0x7FFFF000  # sizes from here on mean "not known": a writer that could not seek back
 # libsndfile corrects a length that the file does not hold, and says so only in its log.
 _SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.M)
@@ -97,7 +97,7 @@ def examine(path: str | os.PathLike[str], *, channels: int | None) -> AudioInfo:
         info = AudioInfo(sound.frames, sound.samplerate, sound.channels, 0.0)
         read, peak = 0, 0.0
         while read < info.frames:
-            count = min(_BLOCK, info.frames - read)
+            count = min(max(1, _BLOCK // info.channels), info.frames - read)
             block = mix(_read(path, sound, count, read), channels, path=path)
             peak = max(peak, float(np.abs(block).max()))
             read += count

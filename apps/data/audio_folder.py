@@ -33,7 +33,9 @@ from apps.data.checks import (
 )
 from apps.data.source import Example, Signal
 
+_TRIED = AUDIO_SUFFIXES | UNSUPPORTED_SUFFIXES
 _LISTED = 20  # bad files named in one message; the rest is counted
+_SILENCE = 2.0**-24  # a peak below one step of 24 bits is not raised to full level
 _LOG = logging.getLogger(__name__)
 
 
@@ -124,7 +126,7 @@ class AudioFolder:
         found: list[tuple[str, AudioInfo]] = []
         for name in own:
             try:
-                found.append((name, examine(self._root / name, channels=channels)))
+                found.append((name, _examine(self._root / name, rate=rate, channels=channels)))
             except FileError as error:
                 bad.append((name, error.reason))
         self.bad = tuple(sorted(bad))
@@ -132,7 +134,7 @@ class AudioFolder:
         if not found:
             raise ValueError(
                 f"{self._root}: none of the {len(own)} {split} files can be used"
-                + ("" if own else ": the training split is empty, hold fewer files out for test")
+                + (_first(self.bad) if own else ": hold fewer files out for test")
             )
         self.signal = Signal(kind="audio", length=length, channels=channels, rate=rate)
         self._rate = rate
@@ -186,7 +188,7 @@ class AudioFolder:
         return self._level(file, resample(samples, file.info.rate, self._rate))
 
     def _level(self, file: _File, samples: Samples) -> Samples:
-        if self._peak is None or file.info.peak == 0:
+        if self._peak is None or file.info.peak < _SILENCE:
             return samples
         return samples * np.float32(self._peak / file.info.peak)
 
@@ -200,7 +202,7 @@ def _list(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     bad: list[tuple[str, str]] = []
     for name, is_folder in _walk(root, root, set(), bad):
         suffix = Path(name).suffix.lower()
-        if suffix not in AUDIO_SUFFIXES | UNSUPPORTED_SUFFIXES:
+        if suffix not in _TRIED:
             continue
         if is_folder:
             bad.append((name, "is a folder, not a file"))
@@ -209,7 +211,7 @@ def _list(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     if not names:
         raise ValueError(
             f"root={str(root)!r} holds no sound files (looked for *.wav, *.flac, *.mp3, *.ogg and "
-            "others, also in folders below it)"
+            "others, also in folders below it)" + _first(bad)
         )
     return sorted(names), bad
 
@@ -238,6 +240,18 @@ def _walk(
             yield from _walk(path, root, seen, bad)
         else:
             yield path.relative_to(root).as_posix(), is_folder
+
+
+def _first(bad: Sequence[tuple[str, str]]) -> str:
+    """The first of the bad files, to end a message that nothing is left."""
+    return f"; {bad[0][0]}: {bad[0][1]}" if bad else ""
+
+
+def _examine(path: Path, *, rate: int, channels: int) -> AudioInfo:
+    info = examine(path, channels=channels)
+    if resampled_length(info.frames, info.rate, rate) == 0:
+        raise FileError(path, f"its {info.frames} frames make not one sample at {rate} Hz")
+    return info
 
 
 def _test_names(
@@ -278,14 +292,15 @@ def _hash(seed: int, name: str) -> float:
 def _common_rate(root: Path, names: Sequence[str]) -> int:
     """The rate that all files of both splits have; those that cannot be opened have no say."""
     first: dict[int, str] = {}
+    bad: list[tuple[str, str]] = []
     for name in names:
         try:
             with open_sound(root / name) as sound:
                 first.setdefault(sound.samplerate, name)
-        except FileError:
-            continue  # it is examined, and reported, by the split it belongs to
+        except FileError as error:  # it is examined, and reported, by the split it belongs to
+            bad.append((name, error.reason))
     if not first:
-        raise ValueError(f"{root}: none of the {len(names)} sound files can be opened")
+        raise ValueError(f"{root}: none of the {len(names)} sound files can be opened{_first(bad)}")
     if len(first) > 1:
         rates = ", ".join(f"{rate} Hz ({name})" for rate, name in sorted(first.items()))
         raise ValueError(f"{root} holds files of different rates: {rates}: choose one with rate=")

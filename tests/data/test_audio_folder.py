@@ -194,8 +194,9 @@ def damage(root):
     write(root / "cut.wav", noise(100))
     whole = (root / "cut.wav").read_bytes()
     (root / "cut.wav").write_bytes(whole[:-100])
-    write(root / "cut.aiff", noise(100))
-    (root / "cut.aiff").write_bytes((root / "cut.aiff").read_bytes()[:-100])
+    for ending in ("aiff", "au", "w64", "rf64", "caf"):
+        write(root / f"cut.{ending}", noise(100))
+        (root / f"cut.{ending}").write_bytes((root / f"cut.{ending}").read_bytes()[:-100])
     write(root / "cut.flac", noise(20000), subtype="PCM_16")
     (root / "cut.flac").write_bytes((root / "cut.flac").read_bytes()[:-9000])
     write(root / "cut.mp3", noise(44100), rate=44100, subtype="MPEG_LAYER_III")
@@ -203,6 +204,7 @@ def damage(root):
     (root / "header.wav").write_bytes(whole[:30])
     (root / "empty.wav").write_bytes(b"")
     write(root / "zero.wav", noise(0))
+    write(root / "tiny.wav", noise(2), rate=44100)
     spoiled = noise(100)
     spoiled[17] = np.nan
     write(root / "nan.wav", spoiled)
@@ -214,11 +216,16 @@ def damage(root):
     return {
         "cut.wav": r"is cut off: 400 bytes are promised and 300 are there",
         "cut.aiff": r"is cut off: \d+ bytes are promised and \d+ are there",
+        "cut.au": r"is cut off: 400 bytes are promised and 300 are there",
+        "cut.w64": r"is cut off: \d+ bytes are promised and \d+ are there",
+        "cut.rf64": r"is cut off: 100 frames are promised and 75 are there",
+        "cut.caf": r"is cut off: \d+ bytes are promised and \d+ are there",
         "cut.flac": r"cannot be read as sound: .*",
         "cut.mp3": r"is damaged or was changed: 44100 frames are promised and the samples end .*",
         "header.wav": r"cannot be read as sound: .*",
         "empty.wav": r"is empty \(0 bytes\)",
         "zero.wav": r"holds no samples \(0 frames\)",
+        "tiny.wav": r"its 2 frames make not one sample at 8000 Hz",
         "nan.wav": r"sample 17 of channel 0 is nan",
         "infinite.wav": r"sample 17 of channel 0 is -inf",
         "text.wav": r"cannot be read as sound: .*",
@@ -235,13 +242,22 @@ def test_every_bad_file_is_left_out_and_named_or_refused(tmp_path, caplog):
     assert names(source) == ["good 1.wav", "good 2.wav"]
     assert [name for name, _ in source.bad] == sorted(expected)
     (record,) = caplog.records
-    assert "12 files left out, of 14 tried" in record.getMessage()
+    assert f"{len(expected)} files left out, of {len(expected) + 2} tried" in record.getMessage()
     for name, reason in source.bad:
         assert re.fullmatch(expected[name], reason), (name, reason)
         assert f"{name}: {reason}" in record.getMessage()
-    with pytest.raises(ValueError, match=r"12 files cannot be used .*on_bad='skip'") as refused:
+    with pytest.raises(ValueError, match=r"17 files cannot be used .*on_bad='skip'") as refused:
         make(tmp_path, test_pattern="^test", rate=8000, on_bad="refuse")
     assert all(f"{name}: {reason}" in str(refused.value) for name, reason in source.bad)
+
+
+def test_a_folder_of_unusable_files_says_why(tmp_path):
+    for i in range(4):
+        (tmp_path / f"{i}.m4a").write_bytes(b"ftypM4A ")
+    with pytest.raises(ValueError, match=r"be opened; 0\.m4a: \.m4a is not supported: convert"):
+        make(tmp_path)
+    with pytest.raises(ValueError, match=r"train files can be used; \d\.m4a: \.m4a is not suppor"):
+        make(tmp_path, rate=8000)
 
 
 def test_a_long_list_of_bad_files_is_cut_short(tmp_path):
@@ -284,7 +300,7 @@ def test_a_file_changed_after_it_was_checked_is_an_error_and_no_short_crop(tmp_p
         ({"test_fraction": 1.0}, r"test_fraction=1\.0 must lie between 0 and 1"),
         ({"test_pattern": "("}, r"test_pattern='\(' is not a regular expression: missing \)"),
         ({"test_pattern": "xyz"}, "test_pattern='xyz' matches none of the 12 files .*take 0/0.wav"),
-        ({"test_pattern": "."}, "none of the 0 train files can be used: the training split is em"),
+        ({"test_pattern": "."}, "none of the 0 train files can be used: hold fewer files out"),
     ],
 )
 def test_a_wrong_folder_argument_is_named(folder, arguments, message):
@@ -305,7 +321,9 @@ def test_a_folder_without_sound_is_refused(tmp_path):
         make(tmp_path)
     (tmp_path / "only.wav").write_bytes(b"")
     (tmp_path / "other.wav").write_bytes(b"")
-    with pytest.raises(ValueError, match="none of the 2 sound files can be opened"):
+    with pytest.raises(
+        ValueError, match=r"none of the 2 sound files can be opened; only\.wav: is empty"
+    ):
         make(tmp_path)
 
 
