@@ -8,6 +8,8 @@ stored by their path, so that what is in a file can be read off without the prog
 import logging
 import math
 import shutil
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -156,13 +158,16 @@ class Checkpoints:
         """
         self._settle()
         damaged: dict[int, str] = {}
+        wanted = {
+            item: {name: target(name, leaf) for name, leaf in arrays.items()}
+            for item, arrays in named_arrays(template).items()
+        }
         for step in reversed(self.steps()):
-            path = self.folder / str(step)
-            reason = integrity.damage(path)
+            reason = integrity.damage(self.folder / str(step))
             if reason is None:
-                check_fit(named_arrays(template), read_meta(self.folder, step))
+                check_fit(wanted, read_meta(self.folder, step))
                 try:
-                    state = self._load(step, template)
+                    state = fill(template, self._load(step, wanted))
                 except Exception as error:
                     reason = _reason(error)
                 else:
@@ -248,15 +253,14 @@ class Checkpoints:
         for folder in self.folder.glob(f"{self._saving}{_UNFINISHED[1:]}"):
             integrity.seal(folder)
 
-    def _load(self, step: int, template: TrainState) -> TrainState:
-        wanted = {item: arrays for item, arrays in named_arrays(template).items() if arrays}
+    def _load(self, step: int, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         arguments = {
-            item: ocp.args.StandardRestore({n: target(n, leaf) for n, leaf in arrays.items()})
+            item: ocp.args.StandardRestore(dict(arrays))
             for item, arrays in wanted.items()
+            if arrays
         }
         restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
-        found = {name: leaf for item in wanted for name, leaf in restored[item].items()}
-        return fill(template, found)
+        return {name: leaf for item in arguments for name, leaf in restored[item].items()}
 
     def _need_room(self, state: TrainState) -> None:
         arrays = named_arrays(state)
@@ -282,8 +286,13 @@ class Checkpoints:
         self._manager.reload()
 
     def _remove_unfinished(self) -> None:
-        for folder in self.folder.glob(_UNFINISHED):
-            shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(20):  # files may still be on their way when the first one has failed
+            left = list(self.folder.glob(_UNFINISHED))
+            for folder in left:
+                shutil.rmtree(folder, ignore_errors=True)
+            if not left:
+                return
+            time.sleep(0.05)
 
     def _set_aside_unreadable(self) -> None:
         # Orbax reads the metrics of every step before it can be asked for any.
@@ -311,15 +320,22 @@ class Checkpoints:
 
 
 class _Quiet:
-    """Silences orbax's own log, some eighty lines about one full disk, until `end`."""
+    """Silences what orbax says besides, until `end`: a full disk gives some hundred lines."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("absl")
-        self._level = self._logger.level
+        self._level, self._hook = self._logger.level, sys.unraisablehook
         self._logger.setLevel(logging.CRITICAL)
+        sys.unraisablehook = self._unraisable
 
     def end(self) -> None:
         self._logger.setLevel(self._level)
+        sys.unraisablehook = self._hook
+
+    def _unraisable(self, found: "sys.UnraisableHookArgs") -> None:
+        # Writes that end after the first one failed find nobody to tell.
+        if str(found.exc_value) != "Event loop is closed":
+            self._hook(found)
 
 
 def _all_damaged(folder: Path, damaged: Mapping[int, str]) -> str:

@@ -24,7 +24,7 @@ class Player(eqx.Module):
 
     model: PyTree
     opt_state: optax.OptState
-    ema: PyTree | None
+    ema: PyTree  # None is one too
 
 
 class TrainState(eqx.Module):
@@ -76,14 +76,11 @@ def init_state(
         raise ValueError(
             f"`ema` names {sorted(averaged - set(models))}; the players are {sorted(models)}"
         )
-    players = {
-        name: Player(
-            model=model,
-            opt_state=optimisers[name].init(eqx.filter(model, trainable(model))),
-            ema=model if name in averaged else None,
-        )
-        for name, model in models.items()
-    }
+    players = {}
+    for name, model in models.items():
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes its types
+            opt_state = optimisers[name].init(eqx.filter(model, trainable(model)))
+        players[name] = Player(model, opt_state, ema=model if name in averaged else None)
     state = TrainState(step=jnp.zeros((), jnp.int32), key=key, players=players)
     # The state is donated to the step, and a buffer that is donated twice ends the process
     # (a segmentation fault on several devices); so every array, the moving averages' and those

@@ -111,7 +111,7 @@ def _move(
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
         updates, opt_state = optimiser.update(gradients, player.opt_state, learned)
     model = eqx.combine(eqx.apply_updates(learned, updates), fixed)
-    reported = {**metrics, "loss": value, "gradient_norm": optax.global_norm(gradients)}
+    reported = {**metrics, "loss": value, "gradient_norm": optax.tree.norm(gradients)}
     return Player(model=model, opt_state=opt_state, ema=player.ema), reported
 
 
