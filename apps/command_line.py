@@ -37,6 +37,10 @@ class Words(NamedTuple):
     folders: tuple[Path, ...] = (CONF,)  # where groups are looked up, the first one first
 
 
+class Stopped(Exception):
+    """A signal asked the job to stop; it has saved all there was."""
+
+
 def enter(door: Door, schema: type[Schema], job: Callable[[Schema], int], words: list[str]) -> int:
     """Answer a command: read the config and do the job, or say what is wrong.
 
@@ -63,6 +67,8 @@ def enter(door: Door, schema: type[Schema], job: Callable[[Schema], int], words:
             print(yaml.safe_dump(to_dict(settled), allow_unicode=True, sort_keys=False), end="")
             return 0
         return job(settled)
+    except Stopped:
+        return 0
     except ConfigError as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
@@ -306,10 +312,10 @@ def _sweep(schema: type[Schema], job: Callable[[Schema], int], words: Words) -> 
 
         run = Path(folder, str(HydraConfig.get().job.num))
         settled = from_dict(Config, {**_plain(node), "run": run})
-        code = job(cast("Schema", resolved(settled, Path.cwd())))
-        codes.append(code)
-        if code >= 128:  # stopped by a person or a scheduler: so is the sweep
-            raise SystemExit(code)
+        try:
+            codes.append(job(cast("Schema", resolved(settled, Path.cwd()))))
+        except Stopped:  # and so is the sweep
+            raise SystemExit(0) from None
 
     search = [f"--config-dir={folder}" for folder in words.folders[:-1]]
     sys.argv = [sys.argv[0], "--multirun", *search, f"hydra.sweep.dir={quoted(folder)}", *own]

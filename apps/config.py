@@ -24,6 +24,7 @@ from apps.schema import (
     Difference,
     above,
     at_least,
+    below,
     between,
     from_dict,
     merged,
@@ -118,7 +119,8 @@ class AudioFolder:
         at_least(1, self, "data", "length", "rate", "channels")
         at_least(0, self, "data", "seed")
         above(0, self, "data", "test_fraction", "peak")
-        between(0, 1, self, "data", "test_fraction", "peak")
+        below(1, self, "data", "test_fraction")
+        between(0, 1, self, "data", "peak")
         try:
             re.compile(self.test_pattern or "")
         except re.error as error:
@@ -157,7 +159,7 @@ class Arrays:
         at_least(1, self, "data", "length", "stride")
         at_least(0, self, "data", "seed")
         above(0, self, "data", "test_fraction")
-        between(0, 1, self, "data", "test_fraction")
+        below(1, self, "data", "test_fraction")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +259,9 @@ class AdamW:
 
     def __post_init__(self) -> None:
         above(0, self, "optimiser", "learning_rate", "clip")
-        between(0, 1, self, "optimiser", "beta1", "beta2", "final")
+        at_least(0, self, "optimiser", "beta1", "beta2")
+        below(1, self, "optimiser", "beta1", "beta2")
+        between(0, 1, self, "optimiser", "final")
         at_least(0, self, "optimiser", "weight_decay", "warmup_steps")
         if self.schedule == "exponential" and self.final == 0:
             raise ConfigError(
@@ -305,7 +309,8 @@ class Train:
         at_least(1, self, "train", "steps", "batch_size", "log_every", "save_every", "samples")
         at_least(1, self, "train", "evaluate_records", "keep_latest")
         at_least(0, self, "train", "seed", "workers", "sample_every", "evaluate_every", "keep_best")
-        between(0, 1, self, "train", "ema_decay")
+        at_least(0, self, "train", "ema_decay")
+        below(1, self, "train", "ema_decay")
         if isinstance(self.devices, int):
             at_least(1, self, "train", "devices")
         if self.seed >= 2**31:
@@ -353,8 +358,8 @@ def check_length(length: int, model: Model) -> None:
         ConfigError: With the nearest lengths that would do.
     """
     if length % model.hop:
-        below = length - length % model.hop
-        near = " or ".join(str(each) for each in (below, below + model.hop) if each)
+        shorter = length - length % model.hop
+        near = " or ".join(str(each) for each in (shorter, shorter + model.hop) if each)
         raise ConfigError(
             f"data.length must be a multiple of {model.hop}, the product of model.strides "
             f"{list(model.strides)}, got {length}; take {near}"
@@ -424,7 +429,10 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
             f"; runs beside it: {', '.join(runs)}" if runs else ""
         )
         raise ConfigError(f"run={folder} is not a run ({FILE} is missing){there}")
-    values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+    try:
+        values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{folder / FILE} is damaged: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{folder / FILE} is damaged: it must hold settings, got {values!r}")
     values = merged(values, overrides or {})

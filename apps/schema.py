@@ -80,8 +80,8 @@ def settings(schema: type, *, at: str = "") -> Iterator[Setting]:
     hints, texts = typing.get_type_hints(schema), descriptions(schema)
     for field in dataclasses.fields(schema):
         key, hint = f"{at}{field.name}", hints[field.name]
-        if below := schemas_of(hint):
-            for each in below:
+        if inner := schemas_of(hint):
+            for each in inner:
                 yield from settings(each, at=f"{key}.")
         else:
             default = field.default
@@ -167,9 +167,9 @@ def merged(values: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested values with new ones on top."""
     result = dict(values)
     for key, value in new.items():
-        below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below or {}, value) if both else value
+        inner = result.get(key)
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(inner or {}, value) if both else value
     return result
 
 
@@ -190,6 +190,13 @@ def above(bound: float, schema: Any, at: str, *names: str) -> None:
     for name, value in _each(schema, names):
         if value <= bound:
             raise ConfigError(f"{at}.{name} must be above {bound}, got {value}")
+
+
+def below(bound: float, schema: Any, at: str, *names: str) -> None:
+    """Refuse a named value that is not below `bound`; see `at_least`."""
+    for name, value in _each(schema, names):
+        if value >= bound:
+            raise ConfigError(f"{at}.{name} must be below {bound}, got {value}")
 
 
 def between(low: float, high: float, schema: Any, at: str, *names: str) -> None:
@@ -237,12 +244,12 @@ def _unknown(key: str, known: list[str]) -> str:
 
 def _convert(value: Any, hint: Any, *, key: str, text: str, known: list[str]) -> Any:
     """Return the value as the type says, or refuse it."""
-    if below := schemas_of(hint):
+    if inner := schemas_of(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(
                 f"{key} holds settings of its own, got {value!r}; set {key}.… instead"
             )
-        return _build(_chosen(below, value, key=key), value, at=f"{key}.", known=known)
+        return _build(_chosen(inner, value, key=key), value, at=f"{key}.", known=known)
     for alternative in _alternatives(hint):
         converted = _fit(value, alternative)
         if converted is not _NO_FIT:
@@ -318,6 +325,6 @@ def _resolved(value: Any, start: Path) -> Any:
         return Path(os.path.abspath(start / value.expanduser()))
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
-    below = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    changed = {name: _resolved(each, start) for name, each in below.items()}
-    return dataclasses.replace(value, **changed) if changed != below else value
+    inner = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    changed = {name: _resolved(each, start) for name, each in inner.items()}
+    return dataclasses.replace(value, **changed) if changed != inner else value
