@@ -160,3 +160,20 @@ def test_the_lock_script_says_that_it_needs_uv(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(script.shutil, "which", lambda _: None)
     with pytest.raises(SystemExit, match=r"needs uv on the PATH: `pip install uv`"):
         script.main([])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the continuous integration's entry is for bash")
+def test_the_continuous_integration_takes_the_first_python_that_is_new_enough(tmp_path: Path):
+    for name, new_enough in {"python3": False, "python3.13": False, "python3.12": True}.items():
+        stub = tmp_path / name
+        answer = f'[ "$1" = -c ] && exit {int(not new_enough)}'
+        stub.write_text(f'#!/bin/sh\n{answer}\necho {name} "$@"\n')
+        stub.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(ROOT / ".ci" / "run"), "--fast"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "python3.12 scripts/test.py --fast\n"

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 import convt1d
 
-layer = convt1d.ConvTranspose1d(3, 5, 8, 4, key=jax.random.key(0))
+layer = convt1d.ConvTranspose1d(in_size=(7, 3), out_channels=5, kernel_size=8, stride=4)
 x = jax.random.normal(jax.random.key(1), (2, 7, 3))
 y = layer(x)
 assert y.shape == (2, 28, 5), y.shape
