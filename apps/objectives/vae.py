@@ -27,6 +27,9 @@ from apps.objectives import losses
 
 PLAYER = "vae"
 RECONSTRUCTIONS = ("log_mel", "stft", "l2", "none")
+# Window lengths, and mel triangles of each, that sounds are measured by, whatever they were trained
+# by: runs are to be comparable.
+_SCALES = {64: 10, 128: 20, 256: 40, 512: 64}
 
 Signals = NDArray[np.floating[Any]]  # host arrays of shape (batch, length, channels)
 Unscale = Callable[[Signals], Signals]
@@ -387,8 +390,11 @@ def _measure(
             "mean_absolute_error": series.mean_absolute_error(made, reference),
             "root_mean_square_error": series.root_mean_square_error(made, reference),
         }
+    # Clips too short for a scale are measured on the others, so that any length can be trained.
+    scales = {n_fft: count for n_fft, count in _SCALES.items() if n_fft // 2 < made.shape[1]}
+    n_ffts, bands = tuple(scales), tuple(scales.values())
     return {
-        "mel_distance": audio.mel_distance(made, reference, rate=rate),
-        "stft_distance": audio.stft_distance(made, reference),
+        "mel_distance": audio.mel_distance(made, reference, rate=rate, n_ffts=n_ffts, bands=bands),
+        "stft_distance": audio.stft_distance(made, reference, n_ffts=n_ffts),
         "si_sdr": audio.si_sdr(made, reference),
     }

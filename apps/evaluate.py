@@ -1,0 +1,226 @@
+"""Measure a trained run: `python -m apps.evaluate run=runs/NAME`."""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from apps import command_line, config
+from apps.manual import Door
+from apps.schema import ConfigError
+
+if TYPE_CHECKING:  # what brings jax is imported once the settings are right
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from apps.build import Trained
+    from apps.data import Source
+
+DOOR = Door(
+    command="python -m apps.evaluate",
+    purpose=(
+        "Measure how well a trained run reconstructs the records of its test split: every one is "
+        "encoded to the mean of its latent, decoded, and compared. Prints a table and saves it as "
+        "JSON in the run folder."
+    ),
+    examples=(
+        ("run=runs/NAME", "the run as it stands, by the averaged weights"),
+        ("run=runs/NAME checkpoint=best", "the checkpoint that scored best while training"),
+        ("run=runs/NAME data=elsewhere/recordings", "the recordings have moved"),
+    ),
+)
+
+
+class Meaning(NamedTuple):
+    """What a metric is, for the reader of the table."""
+
+    text: str
+    unit: str
+    better: str
+
+
+MEANINGS = {
+    "mel_distance": Meaning("log mel spectra, four scales", "log10", "lower"),
+    "stft_distance": Meaning("spectra, four resolutions", "", "lower"),
+    "si_sdr": Meaning("signal to distortion, any scale", "dB", "higher"),
+    "mean_absolute_error": Meaning("mean absolute error", "units of the data", "lower"),
+    "root_mean_square_error": Meaning("root mean square error", "units of the data", "lower"),
+    "correlation_difference": Meaning("correlations, new signals to test", "", "lower"),
+    "kl": Meaning("information in the latent", "nats per latent step", ""),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """What to measure.
+
+    Attributes:
+        run: the folder of a trained run
+        split: the records to measure on
+        data: where the run's recordings or arrays are now, if they have moved
+        batch_size: records at once; changes the time it takes, not the result
+        seed: of the new signals that correlations of series are taken from
+        output: the file to save to; null saves to evaluation-….json in the run folder
+        weights: the moving average of the weights (ema), or the last step's (model)
+        checkpoint: latest, best (on the test split), or the number of a step
+    """
+
+    run: Path
+    split: Literal["test", "train"] = "test"
+    data: Path | None = None
+    batch_size: int = 32
+    seed: int = 0
+    output: Path | None = None
+    weights: Literal["ema", "model"] = "ema"
+    checkpoint: Literal["latest", "best"] | int = "latest"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed must be at least 0 and below 2³², got {self.seed}")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Answer the command; see `command_line.enter` for the exit codes."""
+    return command_line.enter(DOOR, Evaluate, evaluate, sys.argv[1:] if words is None else words)
+
+
+def evaluate(wanted: Evaluate) -> int:
+    """Measure the run, print the table and save it.
+
+    Raises:
+        ConfigError: If the run or its data cannot be used.
+    """
+    config.load(wanted.run)  # a folder that holds no run is refused before jax is imported
+    from rich.console import Console
+
+    from apps import build
+
+    console = Console(highlight=False, soft_wrap=True)
+    build.remember_programs()
+    run = build.trained(wanted.run, checkpoint=wanted.checkpoint, averaged=wanted.weights == "ema")
+    records = _records(wanted, run)
+    results = measure(run, records, wanted=wanted, console=console)
+    report = {
+        "run": str(wanted.run),
+        "step": run.step,
+        "weights": wanted.weights,
+        "split": wanted.split,
+        "records": len(records),
+        "metrics": results,
+    }
+    path = wanted.output or wanted.run / f"evaluation-{wanted.split}-{run.step:07d}.json"
+    console.print(_table(report))
+    try:
+        _save(path, report)
+    except OSError as error:
+        raise ConfigError(f"output={path} cannot be written: {error}") from error
+    console.print(f"saved to {path}", markup=False)
+    return 0
+
+
+def measure(
+    run: "Trained", records: "Source", *, wanted: Evaluate, console: Any
+) -> dict[str, dict[str, float | None]]:
+    """Measure every record.
+
+    Args:
+        run: The run.
+        records: What to measure on.
+        wanted: The settings.
+        console: Where to show the progress.
+
+    Returns:
+        For each metric its mean, and its standard deviation over records; the latter is None for
+        a metric of the whole set.
+    """
+    import numpy as np
+    from rich.progress import track
+
+    from apps.metrics.series import correlation_difference
+    from apps.objectives import vae
+
+    signal, count = run.signal, -(-len(records) // wanted.batch_size)
+    batches = track(
+        _batches(records, wanted.batch_size),
+        "measuring",
+        total=count,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    scores = vae.scores(run.model, batches, rate=signal.rate, unscale=signal.unscale)
+    results: dict[str, dict[str, float | None]] = {
+        name: {"mean": float(values.mean()), "std": float(values.std())}
+        for name, values in scores.items()
+    }
+    if signal.kind == "series":
+        real = np.concatenate(list(_batches(records, wanted.batch_size)))
+        new = vae.sample(run.model, len(real), length=signal.length, seed=wanted.seed)
+        apart = correlation_difference(signal.unscale(new), signal.unscale(real))
+        results["correlation_difference"] = {"mean": apart, "std": None}
+    return results
+
+
+def _records(wanted: Evaluate, run: "Trained") -> "Source":
+    from apps import build
+
+    settings = run.config
+    if wanted.data is not None:
+        place = {"audio_folder": "root", "arrays": "path"}.get(settings.data.kind)
+        if place is None:
+            raise ConfigError(f"data={wanted.data}: this run makes its data ({settings.data.kind})")
+        moved = dataclasses.replace(settings.data, **{place: wanted.data})  # pyright: ignore
+        settings = dataclasses.replace(settings, data=moved)
+    try:
+        records = build.source(settings, wanted.split)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{error} (data=PATH says where the data is now)") from error
+    if records.signal.channels != run.signal.channels:
+        raise ConfigError(
+            f"data={wanted.data} has {records.signal.channels} channels where the run has "
+            f"{run.signal.channels}"
+        )
+    return records
+
+
+def _batches(records: "Source", size: int) -> "Iterator[NDArray[np.float32]]":
+    import numpy as np
+
+    for start in range(0, len(records), size):
+        stop = min(start + size, len(records))
+        yield np.stack([records.example(index, None) for index in range(start, stop)])
+
+
+def _table(report: Mapping[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(
+        title=f"{report['records']} records of the {report['split']} split, "
+        f"step {report['step']}, {report['weights']} weights"
+    )
+    for name in ("metric", "mean", "± std", "unit", "better", "what is compared"):
+        table.add_column(name, justify="right" if name in ("mean", "± std") else "left")
+    for name, value in report["metrics"].items():
+        meaning = MEANINGS.get(name, Meaning("", "", ""))
+        spread = "" if value["std"] is None else f"{value['std']:.3f}"
+        cells = (meaning.unit, meaning.better, meaning.text)
+        table.add_row(name, f"{value['mean']:.3f}", spread, *cells)
+    return table
+
+
+def _save(path: Path, report: Mapping[str, Any]) -> None:
+    """Write the report whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    half.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    half.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Small trained runs for the doors that use one; each is trained once per test process."""
+
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+
+from apps import train
+
+COMMON = (
+    *("train.steps=4", "train.batch_size=4", "train.log_every=2", "train.save_every=2"),
+    *("train.sample_every=0", "train.evaluate_every=2", "train.evaluate_records=4"),
+    *("train.samples=1", "train.ema_decay=0.9", "model.channels=[8,8]", "model.dilations=[1]"),
+    *("data.count=16", "model.latent=4"),
+)
+
+
+@functools.cache
+def plucks() -> Path:
+    """A run on audio: 512 samples at 8 kHz, hop 16."""
+    return _train(
+        *("data=plucks", "data.length=512", "model.strides=[4,4]"),
+        *("objective.n_ffts=[64]", "objective.bands=[10]"),
+    )
+
+
+@functools.cache
+def sines() -> Path:
+    """A run on series of one length: 24 steps of 3 variables, a dense latent."""
+    return _train(
+        *("data=sines", "data.channels=3", "model.strides=[2,2]", "model.entry=dense"),
+        "objective.reconstruction=l2",
+    )
+
+
+def _train(*words: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="convt1d-run-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    run = folder / "run"
+    assert train.main([*words, *COMMON, f"run={run}"]) == 0
+    return run
