@@ -1,0 +1,246 @@
+"""Train a signal decoder from a config: `python -m apps.train experiment=plucks_vae`."""
+
+import importlib.metadata
+import json
+import platform
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apps import command_line, config
+from apps.config import Config
+from apps.manual import Door
+from apps.schema import ConfigError, differences
+
+if TYPE_CHECKING:  # what brings jax is imported once the config is right
+    from jax.sharding import Mesh
+    from rich.console import Console
+
+    from apps.data import Signal, Source
+    from apps.engine.state import TrainState
+
+DOOR = Door(
+    command="python -m apps.train",
+    purpose=(
+        "Train a model of signals, sounds or series, from a config; watch and hear it learn. "
+        "All it makes lands in one run folder. Naming that folder again goes on from the last "
+        "checkpoint, to the bit."
+    ),
+    examples=(
+        ("experiment=plucks_vae", "the demonstration, on strings made on the fly"),
+        ("experiment=fsdd_vae data.root=FOLDER", "spoken digits, downloaded to FOLDER"),
+        ("data=audio_folder data.root=FOLDER data.rate=16000", "your own recordings"),
+        ("run=runs/NAME train.steps=5000", "go on with a run, and make it longer"),
+        ("experiment=sines_vae optimiser.learning_rate=3e-4,1e-3 -m", "one run for each value"),
+    ),
+)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Answer the command; `command_line.enter` tells the exit codes."""
+    return command_line.enter(DOOR, Config, train, sys.argv[1:] if words is None else words)
+
+
+def train(wanted: Config) -> int:
+    """Train until the last step, or until asked to stop.
+
+    Returns:
+        The exit code: 0 for a whole run, 1 if it broke off.
+
+    Raises:
+        ConfigError: If the settings do not fit the data, the devices, or the run that is resumed.
+        Stopped: If a signal asked to stop; all is saved.
+    """
+    folder = find_folder(wanted)
+    from rich.console import Console
+
+    from apps import build
+    from apps.data import RecordError
+    from apps.engine.checkpoint import CheckpointError
+    from apps.engine.lock import InUseError
+    from apps.engine.log import Log
+    from apps.engine.loop import NonFiniteError
+    from apps.engine.loop import train as loop
+    from apps.engine.signals import StopSignal
+
+    console = Console()
+    build.remember_programs()
+    with ExitStack() as stack:
+        try:
+            training, test = build.source(wanted, "train"), build.source(wanted, "test")
+            loader, mesh = build.loader(wanted, training), build.mesh(wanted)
+            step = build.step(wanted, training.signal, mesh)
+            template = build.template(wanted, training.signal, mesh)
+            checkpoints = stack.enter_context(build.checkpoints(wanted, folder))
+            begin_folder(wanted, folder, training.signal)
+            log = stack.enter_context(Log(folder, console=console))
+            found = checkpoints.restore(template)
+        except (ValueError, OSError, InUseError, CheckpointError) as error:
+            raise ConfigError(str(error)) from error
+        done, state = found or (0, build.begun(wanted, training.signal, mesh))
+        introduce(console, wanted, records=(training, test), mesh=mesh)
+        tabulate(console, state, training.signal.length)
+        tell_start(console, wanted, folder, done)
+        stop = stack.enter_context(StopSignal())
+        try:
+            loop(
+                state,
+                step=step,
+                batches=loader.batches,
+                mesh=mesh,
+                steps=wanted.train.steps,
+                cadence=build.cadence(wanted),
+                checkpoints=checkpoints,
+                log=log,
+                evaluate=build.evaluator(wanted, test),
+                sample=build.sampler(wanted, test),
+                stop=stop,
+                names=loader.names,
+            )
+        except (NonFiniteError, RecordError, CheckpointError) as error:
+            log.message(f"[red]{error}")
+            return 1
+    farewell(console, folder)
+    if stop.requested:
+        raise command_line.Stopped
+    return 0
+
+
+def find_folder(wanted: Config) -> Path:
+    """Return the folder of the run, new or to be resumed; nothing is written.
+
+    Raises:
+        ConfigError: If the folder holds something else, or a run with other settings.
+    """
+    if wanted.run is None:
+        name = f"{wanted.name or wanted.data.kind}-{command_line.stamp()}"
+        return Path.cwd() / "runs" / name
+    folder = wanted.run
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"run={folder} is a file; choose a folder")
+    if not (folder / config.FILE).is_file():
+        there = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+        # These are left by a run that was killed before it began.
+        foreign = [n for n in there if not n.startswith(("checkpoints", "signal.", config.FILE))]
+        if foreign:
+            some = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
+            raise ConfigError(f"run={folder} holds {some} and no run; choose a new folder")
+        return folder
+    changed = config.differences(config.load(folder), wanted)
+    refused = [each for each in changed if each.key not in config.MAY_CHANGE]
+    if refused:
+        listed = "".join(f"\n  {each}" for each in refused)
+        free = ", ".join(sorted(config.MAY_CHANGE))
+        raise ConfigError(
+            f"run={folder} was begun with other settings:{listed}\nTake these back, or choose "
+            f"another run= folder. What may change in a run: {free}"
+        )
+    return folder
+
+
+def begin_folder(wanted: Config, folder: Path, signal: "Signal") -> None:
+    """Write what a run begins with, or see that its data are still of the kind it began with.
+
+    Raises:
+        ConfigError: If the data are of another kind now.
+    """
+    from apps.build import SIGNAL
+
+    path = folder / SIGNAL
+    if path.is_file():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if changed := differences(stored, json.loads(json.dumps(signal.to_dict()))):
+            listed = "".join(f"\n  {each}" for each in changed)
+            raise ConfigError(f"the data are not those that run={folder} began with:{listed}")
+    else:
+        half = path.with_suffix(".tmp")
+        half.write_text(json.dumps(signal.to_dict(), indent=1), encoding="utf-8")
+        half.replace(path)
+    if not (folder / config.FILE).is_file():
+        config.save(wanted, folder)  # last: a folder with a config is a run
+
+
+def introduce(
+    console: "Console",
+    wanted: Config,
+    *,
+    records: tuple["Source", "Source"],
+    mesh: "Mesh",
+) -> None:
+    """Say on what a run stands: versions, devices, seed, config, data."""
+    names = ("convt1d", "jax", "equinox", "optax", "orbax-checkpoint")
+    versions = " · ".join(f"{name} {version(name)}" for name in names)
+    signal = records[0].signal
+    rate = f" at {signal.rate} Hz" if signal.rate else ""
+    device = mesh.devices.flat[0]
+    rows = {
+        "versions": f"{versions} · Python {platform.python_version()}",
+        "devices": f"{mesh.size} × {device.device_kind}",
+        "config": f"{config.digest(wanted)}, seed {wanted.train.seed}",
+        "data": f"{wanted.data.kind}: {len(records[0])} records to train on and "
+        f"{len(records[1])} to test, {signal.length} samples × {signal.channels}{rate}",
+    }
+    for name, text in rows.items():
+        console.print(f"[bold]{name:<9}[/bold]{text}", highlight=False, soft_wrap=True)
+
+
+def version(package: str) -> str:
+    """Return the installed version of a package."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "(from its folder)"
+
+
+def tabulate(console: "Console", state: "TrainState", length: int) -> None:
+    """Show the layers of every player."""
+    from rich.table import Table
+
+    import convt1d
+
+    for name, player in state.players.items():
+        table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+        for column in ("layer", "kind"):
+            table.add_column(column)
+        for column in ("output", "parameters", "receptive field"):
+            table.add_column(column, justify="right")
+        for row in convt1d.summary(player.model, length):
+            table.add_row(*(str(cell) for cell in row))
+        console.print(table)
+
+
+def tell_start(console: "Console", wanted: Config, folder: Path, done: int) -> None:
+    """Say where the run begins, and what has changed since it was begun."""
+    steps, name = wanted.train.steps, shown(folder)
+    changed = config.differences(config.load(folder), wanted)
+    if done >= steps:
+        text = f"{name} is at step {done} of {steps}; train.steps={done + steps} would go on"
+    elif done:
+        text = f"resuming {name} at step {done} of {steps}"
+    else:
+        text = f"training in {name}"
+    console.print("\n".join([text, *(f"  {each}" for each in changed)]), soft_wrap=True)
+
+
+def farewell(console: "Console", folder: Path) -> None:
+    """Say where to look and what to do next."""
+    run = f"run={shown(folder)}"
+    rows = {
+        "hear, see": shown(folder / "samples"),
+        "curves": f"tensorboard --logdir {shown(folder / 'tensorboard')}",
+        "measure": f"python -m apps.evaluate {run}",
+        "generate": f"python -m apps.generate {run} mode=sample",
+    }
+    for name, text in rows.items():
+        console.print(f"[bold]{name:<11}[/bold]{text}", highlight=False, soft_wrap=True)
+
+
+def shown(path: Path) -> str:
+    """Return a path as one would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

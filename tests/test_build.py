@@ -1,0 +1,175 @@
+"""From settings to objects: every config builds, on shapes alone, and says what does not fit."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from apps import build
+from apps.command_line import CONF, read, sort
+from apps.config import Config
+from apps.data import Signal, write_signal
+from apps.schema import ConfigError, from_dict
+
+SPEECH = Signal(kind="audio", length=2048, channels=1, rate=8000)
+WORDS = {"fsdd_vae": ["data.root=sounds"]}
+EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
+SMALL = {
+    "plucks": {"kind": "plucks", "length": 64, "count": 3},
+    "sines": {"kind": "sines", "count": 3},
+}
+
+
+def made(**values: Any) -> Config:
+    return from_dict(Config, values)
+
+
+def optimised(**values: Any) -> Config:
+    return made(optimiser=values, train={"steps": 100})
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_builds(name: str):
+    config = read(Config, sort([f"experiment={name}", *WORDS.get(name, [])]))
+    signal = SPEECH if name in WORDS else build.source(config, "test").signal
+    mesh = build.mesh(config)
+    state = build.template(config, signal, mesh)
+    loss = eqx.filter_eval_shape(
+        build.turns(config, signal)[0].loss,
+        state.players["vae"].model,
+        {},
+        jax.ShapeDtypeStruct((2, signal.length, signal.channels), jnp.float32),
+        key=jax.random.key(0),
+        step=jnp.int32(0),
+    )
+    assert loss[0].shape == ()
+    build.step(config, signal, mesh)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("model/*.yaml")))
+def test_every_model_gives_back_the_length_it_was_given(name: str):
+    config = read(Config, sort([f"model={name}"]))
+    signal = build.source(config, "test").signal
+
+    def there_and_back(key: Any, batch: Any) -> Any:
+        network = build.model(config, signal, key=key)
+        mean, log_std = network.encode(batch)
+        assert (
+            mean.shape == log_std.shape == (2, network.latent_length(signal.length), network.latent)
+        )
+        return network.decode(mean)
+
+    batch = jax.ShapeDtypeStruct((2, signal.length, signal.channels), jnp.float32)
+    shape = eqx.filter_eval_shape(there_and_back, jax.random.key(0), batch).shape
+    assert shape == batch.shape
+
+
+def test_every_kind_of_data_builds_both_splits(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        write_signal(tmp_path / f"{number}.wav", rng.uniform(-1, 1, (80, 1)), 8000)
+    np.save(tmp_path / "a.npy", rng.normal(size=(10, 24, 2)))
+    kinds: list[dict[str, Any]] = [
+        *SMALL.values(),
+        {"kind": "audio_folder", "root": str(tmp_path), "length": 64},
+        {"kind": "arrays", "path": str(tmp_path / "a.npy")},
+    ]
+    for data in kinds:
+        config = made(data=data, objective={"reconstruction": "l2"}, model={"strides": [4]})
+        for split in ("train", "test"):
+            source = build.source(config, split)
+            example = source.example(0, None)
+            assert example.shape == (source.signal.length, source.signal.channels)
+
+
+def test_a_length_known_only_from_the_data_must_suit_the_hop():
+    config = made(model={"strides": [4, 4]})
+    signal = Signal(kind="series", length=24, channels=2)
+    with pytest.raises(ConfigError, match=re.escape("multiple of 16, the product of model.strid")):
+        build.model(config, signal, key=jax.random.key(0))
+
+
+def test_the_weights_follow_from_the_seed():
+    config = made(data=SMALL["plucks"], model={"strides": [4], "channels": [4], "latent": 2})
+    other = made(
+        data=SMALL["plucks"],
+        model={"strides": [4], "channels": [4], "latent": 2},
+        train={"seed": 1},
+    )
+    signal = build.source(config, "test").signal
+    first, again, another = (build.state(each, signal) for each in (config, config, other))
+    assert eqx.tree_equal(first, again)
+    assert not eqx.tree_equal(first, another)
+
+
+COURSES = {
+    "constant": ({"schedule": "constant"}, {0: 1e-2, 50: 1e-2, 100: 1e-2}),
+    "cosine": ({"schedule": "cosine", "final": 0.1}, {0: 1e-2, 50: 5.5e-3, 100: 1e-3, 200: 1e-3}),
+    "exponential": ({"schedule": "exponential", "final": 0.01}, {0: 1e-2, 50: 1e-3, 100: 1e-4}),
+    "warm": (
+        {"schedule": "cosine", "final": 0.0, "warmup_steps": 20},
+        {0: 5e-4, 10: 5.25e-3, 20: 1e-2, 60: 5e-3, 100: 0.0},
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "course"), COURSES.values(), ids=COURSES.keys())
+def test_the_learning_rate_takes_its_course(values: dict[str, Any], course: dict[int, float]):
+    rate = build.learning_rate(optimised(learning_rate=1e-2, **values))
+    with jax.numpy_dtype_promotion("standard"):
+        found = {step: float(rate(jnp.int32(step))) for step in course}
+    assert found == pytest.approx(course, rel=1e-5, abs=1e-9)
+
+
+def update(config: Config, weights: Any, gradients: Any) -> Any:
+    optimiser = build.optimiser(config)
+    with jax.numpy_dtype_promotion("standard"):
+        return optimiser.update(gradients, optimiser.init(weights), weights)[0]
+
+
+def test_weight_decay_takes_kernels_and_leaves_biases():
+    weights = {"kernel": jnp.ones((3, 2, 2)), "bias": jnp.ones(2)}
+    config = optimised(learning_rate=0.1, weight_decay=0.5, schedule="constant")
+    moved = update(config, weights, jax.tree.map(jnp.zeros_like, weights))
+    np.testing.assert_allclose(moved["kernel"], -0.05, rtol=1e-6)
+    np.testing.assert_array_equal(moved["bias"], 0)
+
+
+def test_a_gradient_beyond_the_clip_counts_as_one_on_it():
+    weights = {"kernel": jnp.zeros(2)}
+    # A second step tells the sizes of two gradients apart, which Adam's first does not.
+    for clip, same in ((1.0, True), (None, False)):
+        optimiser = build.optimiser(optimised(clip=clip, weight_decay=0.0))
+        moved = []
+        for size in (1.0, 1000.0):
+            with jax.numpy_dtype_promotion("standard"):
+                state = optimiser.init(weights)
+                for each in (size, 0.5):
+                    gradient = {"kernel": jnp.asarray([each, 0.0])}
+                    updates, state = optimiser.update(gradient, state, weights)
+            moved.append(updates["kernel"])
+        assert np.allclose(moved[0], moved[1], rtol=1e-6) == same
+
+
+def test_how_often_is_taken_from_train():
+    train = {"log_every": 1, "sample_every": 2, "evaluate_every": 3, "save_every": 4}
+    cadence = build.cadence(made(train=train))
+    assert (cadence.log, cadence.sample, cadence.evaluate, cadence.save) == (1, 2, 3, 4)
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="`batch_size` 6 is not divisible by 4 devices"):
+        build.mesh(made(train={"devices": 4, "batch_size": 6}))
+
+
+def test_a_run_without_its_signal_is_refused(tmp_path: Path):
+    for text in (None, "", "[]", '{"kind": "audio"}'):
+        if text is not None:
+            (tmp_path / build.SIGNAL).write_text(text)
+        with pytest.raises(ConfigError, match=r"signal\.json is missing or damaged"):
+            build.stored_signal(tmp_path)
