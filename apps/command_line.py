@@ -251,13 +251,17 @@ def _compose(prepared: Sequence[str], folders: Sequence[Path]) -> dict[str, Any]
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    search = ",".join(quoted(f"file://{folder.as_posix()}") for folder in folders[:-1])
-    extra = [f"hydra.searchpath=[{search}]"] if search else []
     try:
         with hydra.initialize_config_dir(str(folders[-1]), job_name="train", **_version_base()):
-            return _plain(hydra.compose("train", overrides=[*prepared, *extra]))
+            return _plain(hydra.compose("train", overrides=[*prepared, *_search(folders)]))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(f"the config cannot be composed: {error}") from error
+
+
+def _search(folders: Sequence[Path]) -> list[str]:
+    """Tell Hydra of the folders besides its main one."""
+    several = ",".join(quoted(f"file://{folder.as_posix()}") for folder in folders[:-1])
+    return [f"hydra.searchpath=[{several}]"] if several else []
 
 
 def _version_base() -> dict[str, Any]:
@@ -316,9 +320,12 @@ def _sweep(schema: type[Schema], job: Callable[[Schema], int], words: Words) -> 
             codes.append(job(cast("Schema", resolved(settled, Path.cwd()))))
         except Stopped:  # and so is the sweep
             raise SystemExit(0) from None
+        except ConfigError as error:
+            print(f"{run}: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
 
-    search = [f"--config-dir={folder}" for folder in words.folders[:-1]]
-    sys.argv = [sys.argv[0], "--multirun", *search, f"hydra.sweep.dir={quoted(folder)}", *own]
+    ours = [f"hydra.sweep.dir={quoted(folder)}", *_search(words.folders)]
+    sys.argv = [sys.argv[0], "--multirun", *own, *ours]
     hydra.main(config_path=str(words.folders[-1]), config_name="train", **_version_base())(one)()
     return max(codes, default=1)
 

@@ -99,7 +99,7 @@ def train(wanted: Config) -> int:
                 names=loader.names,
             )
         except (NonFiniteError, RecordError, CheckpointError) as error:
-            log.message(f"[red]{error}")
+            log.message(str(error))
             return 1
     farewell(console, folder)
     if stop.requested:

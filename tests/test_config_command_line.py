@@ -256,13 +256,11 @@ sys.exit(command_line.enter(DOOR, Config, job, sys.argv[1:]))
 
 def test_a_sweep_gives_every_run_a_folder_of_its_own_and_leaves_no_other(tmp_path: Path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    words = [
-        "-m",
-        "model.latent=4,8",
-        "optimiser.schedule=cosine,constant",
-        "experiment=plucks_vae",
-    ]
-    for folder in ([], ["run=odd (1), 音"]):
+    mine = tmp_path / "conf" / "experiment"
+    mine.mkdir(parents=True)
+    (mine / "mine.yaml").write_text("# @package _global_\nname: mine\n")
+    words = ["-m", "model.latent=4,8", "optimiser.schedule=cosine,constant"]
+    for folder in ([], ["run=odd (1), 音", "--config-dir", "conf", "experiment=mine"]):
         subprocess.run(
             [sys.executable, "-c", SWEEP, *words, *folder],
             cwd=tmp_path,
@@ -275,7 +273,7 @@ def test_a_sweep_gives_every_run_a_folder_of_its_own_and_leaves_no_other(tmp_pat
     for each in (sweep, tmp_path / "odd (1), 音"):
         made = [(each / str(number) / "made").read_text() for number in range(4)]
         assert made == ["4 cosine", "4 constant", "8 cosine", "8 constant"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["odd (1), 音", "runs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "odd (1), 音", "runs"]
 
 
 def test_a_door_without_groups_reads_its_own_settings(capsys: pytest.CaptureFixture[str]):
