@@ -36,21 +36,20 @@ DOOR = Door(
 
 
 class Meaning(NamedTuple):
-    """What a metric is, for the reader of the table."""
+    """How to read a metric."""
 
-    text: str
     unit: str
     better: str
 
 
 MEANINGS = {
-    "mel_distance": Meaning("log mel spectra, four scales", "log10", "lower"),
-    "stft_distance": Meaning("spectra, four resolutions", "", "lower"),
-    "si_sdr": Meaning("signal to distortion, any scale", "dB", "higher"),
-    "mean_absolute_error": Meaning("mean absolute error", "units of the data", "lower"),
-    "root_mean_square_error": Meaning("root mean square error", "units of the data", "lower"),
-    "correlation_difference": Meaning("correlations, new signals to test", "", "lower"),
-    "kl": Meaning("information in the latent", "nats per latent step", ""),
+    "mel_distance": Meaning("log10", "lower"),
+    "stft_distance": Meaning("", "lower"),
+    "si_sdr": Meaning("dB", "higher"),
+    "mean_absolute_error": Meaning("the data's", "lower"),
+    "root_mean_square_error": Meaning("the data's", "lower"),
+    "correlation_difference": Meaning("", "lower"),  # of new signals to the records
+    "kl": Meaning("nats per step", ""),
 }
 
 
@@ -202,15 +201,16 @@ def _table(report: Mapping[str, Any]) -> Any:
 
     table = Table(
         title=f"{report['records']} records of the {report['split']} split, "
-        f"step {report['step']}, {report['weights']} weights"
+        f"step {report['step']}, {report['weights']} weights",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
     )
-    for name in ("metric", "mean", "± std", "unit", "better", "what is compared"):
+    for name in ("metric", "mean", "± std", "unit", "better"):
         table.add_column(name, justify="right" if name in ("mean", "± std") else "left")
     for name, value in report["metrics"].items():
-        meaning = MEANINGS.get(name, Meaning("", "", ""))
         spread = "" if value["std"] is None else f"{value['std']:.3f}"
-        cells = (meaning.unit, meaning.better, meaning.text)
-        table.add_row(name, f"{value['mean']:.3f}", spread, *cells)
+        table.add_row(name, f"{value['mean']:.3f}", spread, *MEANINGS.get(name, ("", "")))
     return table
 
 

@@ -181,7 +181,7 @@ def grid(rows: Sequence[Comparison], *, rate: int | None, title: str = "") -> Fi
         values, others, note = _prepare(row.signal, row.reference)
         name = f"{row.name} {note}".strip()
         if rate is None:
-            _draw_variables(panels[index, 0], values, others)
+            _draw_variables(panels[index, 0], values, others, legend=index == 0)
             panels[index, 0].set_title(name, loc="left", fontsize="medium")
         else:
             reference = _channel(others, 0)
@@ -312,7 +312,7 @@ def _draw_waveform(
     axes.set_ylabel("amplitude")
 
 
-def _draw_variables(axes: Axes, values: Floats, reference: Floats | None) -> None:
+def _draw_variables(axes: Axes, values: Floats, reference: Floats | None, *, legend: bool) -> None:
     for index in range(min(values.shape[1], MOST_PANELS)):
         colour = CHANNEL_COLOURS[index]
         at, line = _envelope(values[:, index])
@@ -320,7 +320,7 @@ def _draw_variables(axes: Axes, values: Floats, reference: Floats | None) -> Non
         if reference is not None:
             at, line = _envelope(reference[:, index])
             axes.plot(at, line, color=colour, linewidth=1.1, linestyle="--", alpha=0.6)
-    if reference is not None:
+    if legend and reference is not None:
         solid, dashed = Line2D([], [], color="grey"), Line2D([], [], color="grey", linestyle="--")
         axes.legend([solid, dashed], ["signal", "reference"], loc="upper right", fontsize="small")
     axes.set_xlabel("time (steps)")
