@@ -345,7 +345,7 @@ class Config:
         if isinstance(self.data, Sines | Arrays) and self.objective.reconstruction == "log_mel":
             raise ConfigError(
                 f"objective.reconstruction=log_mel is for audio, and data={self.data.kind} is "
-                f"none; take stft, l2 or none"
+                f"none; take objective=vae_series, or stft, l2 or none"
             )
         if self.data.length is not None:
             check_length(self.data.length, self.model)

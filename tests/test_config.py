@@ -86,7 +86,7 @@ WRONG = {
     ),
     "mel_of_a_series": (
         {"data": {"kind": "sines"}},
-        "objective.reconstruction=log_mel is for audio, and data=sines is none; take stft",
+        "objective.reconstruction=log_mel is for audio, and data=sines is none; take objective=",
     ),
     "hop": (
         {"data": {"kind": "plucks", "length": 1001}, "model": {"strides": [4, 4, 2]}},
