@@ -5,11 +5,13 @@ all that inference needs) and `meta` (the config, the metrics and the shapes, as
 stored by their path, so that what is in a file can be read off without the program that wrote it.
 """
 
+import gc
 import logging
 import math
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +82,7 @@ class Checkpoints:
         # Orbax refuses a relative path, and in the background only at the second save.
         self.folder = Path(folder).resolve()
         self._config = dict(config or {})
-        self._best_metric, self._best_mode = best_metric, best_mode
+        self.best_metric, self._best_mode = best_metric, best_mode
         self._saving: int | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -136,13 +138,13 @@ class Checkpoints:
             if force:
                 self._manager.wait_until_finished()
         except Exception as error:
-            self._recover()
-            text = f"checkpoint {step} was not saved: {_reason(error)}. Earlier ones are kept"
-            if force:
-                raise CheckpointError(text) from error
-            _logger.warning(text)
-            return False
-        return True
+            text = self._failed(step, error)
+        else:
+            return True
+        if force:
+            raise CheckpointError(text)
+        _logger.warning(text)
+        return False
 
     def restore(self, template: TrainState) -> tuple[int, TrainState] | None:
         """Returns the newest state that is whole, and its step; None if there is none at all.
@@ -186,6 +188,7 @@ class Checkpoints:
         """Waits for the last save and lets other processes in."""
         self._settle()
         self._manager.close()
+        del self._manager
         self._quiet.end()
         self._lock.release()
 
@@ -196,7 +199,7 @@ class Checkpoints:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -226,7 +229,7 @@ class Checkpoints:
 
     def _quality(self, metrics: Mapping[str, float]) -> float:
         worst = math.inf if self._best_mode == "min" else -math.inf
-        return metrics.get(self._best_metric or "", worst)
+        return metrics.get(self.best_metric or "", worst)
 
     def _begin(self, step: int, state: TrainState, metrics: dict[str, float]) -> None:
         items = named_arrays(state)
@@ -236,14 +239,14 @@ class Checkpoints:
             "step": step,
             "config": self._config,
             "metrics": finite,
-            "best": {"metric": self._best_metric, "mode": self._best_mode},
+            "best": {"metric": self.best_metric, "mode": self._best_mode},
             "arrays": shapes(items),
         }
         arguments: dict[str, Any] = {
             item: ocp.args.StandardSave(arrays) for item, arrays in items.items() if arrays
         }
         arguments["meta"] = ocp.args.JsonSave(meta)
-        best = {name: value for name, value in finite.items() if name == self._best_metric}
+        best = {name: value for name, value in finite.items() if name == self.best_metric}
         self._saving = step
         self._manager.save(
             step, args=ocp.args.Composite(**arguments), metrics=best or None, force=True
@@ -275,15 +278,15 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except Exception as error:
-            self._recover()
-            _logger.warning(
-                f"checkpoint {self._saving} was not saved: {_reason(error)}. Earlier ones are kept"
-            )
+            _logger.warning(self._failed(self._saving, error))
 
-    def _recover(self) -> None:
+    def _failed(self, step: int | None, error: Exception) -> str:
+        reason = _reason(error)
         # The half-written folder fills the disk, and the list of steps is no longer what is there.
         self._remove_unfinished()
         self._manager.reload()
+        traceback.clear_frames(error.__traceback__)  # they hold the writes that failed with it
+        return f"checkpoint {step} was not saved: {reason}. Earlier ones are kept"
 
     def _remove_unfinished(self) -> None:
         for _ in range(20):  # files may still be on their way when the first one has failed
@@ -323,19 +326,31 @@ class _Quiet:
     """Silences what orbax says besides, until `end`: a full disk gives some hundred lines."""
 
     def __init__(self) -> None:
-        self._logger = logging.getLogger("absl")
-        self._level, self._hook = self._logger.level, sys.unraisablehook
-        self._logger.setLevel(logging.CRITICAL)
+        self._orbax, self._asyncio = logging.getLogger("absl"), logging.getLogger("asyncio")
+        self._level, self._hook = self._orbax.level, sys.unraisablehook
+        self._orbax.setLevel(logging.CRITICAL)
+        self._asyncio.addFilter(_nobody_waits)
         sys.unraisablehook = self._unraisable
+        self._dropped = False
 
     def end(self) -> None:
-        self._logger.setLevel(self._level)
+        if self._dropped:
+            gc.collect()  # what is left of failed writes speaks up when it is collected
+        self._orbax.setLevel(self._level)
+        self._asyncio.removeFilter(_nobody_waits)
         sys.unraisablehook = self._hook
 
     def _unraisable(self, found: "sys.UnraisableHookArgs") -> None:
-        # Writes that end after the first one failed find nobody to tell.
-        if str(found.exc_value) != "Event loop is closed":
+        # Writes that end after the first one has failed find nobody to tell.
+        code = getattr(found.object, "cr_code", None)
+        if str(found.exc_value) == "Event loop is closed" or "orbax" in str(code):
+            self._dropped = True
+        else:
             self._hook(found)
+
+
+def _nobody_waits(record: logging.LogRecord) -> bool:
+    return "exception was never retrieved" not in record.getMessage()
 
 
 def _all_damaged(folder: Path, damaged: Mapping[int, str]) -> str:

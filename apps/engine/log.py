@@ -14,14 +14,12 @@ from types import TracebackType
 from typing import Any
 
 import jax
-import matplotlib.image
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 from tensorboardX import SummaryWriter
 
-from apps import pictures
 from apps.engine.progress import ProgressBar
 from apps.engine.sample import Sample
 
@@ -92,7 +90,8 @@ class Log:
             step: Steps made so far.
             metrics: Scalars by name, on the device or the host.
         """
-        numbers = {name: float(value) for name, value in fetch(dict(metrics)).items()}
+        fetched = fetch(dict(metrics))
+        numbers = {name: float(fetched[name]) for name in metrics}
         exact = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         with self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **exact}) + "\n")
@@ -120,6 +119,11 @@ class Log:
         """
         if not samples:
             return
+        # Half a second at the start of every run, if it stood at the top.
+        import matplotlib.image
+
+        from apps import pictures
+
         for sample in samples:
             if sample.rate is None:
                 continue

@@ -1,5 +1,6 @@
 """When to step, log, evaluate, show samples, save and stop."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,14 @@ from apps.engine.signals import StopSignal
 from apps.engine.state import TrainState
 from apps.engine.step import Metrics, Step
 
+_logger = logging.getLogger("apps.engine.loop")
+
 
 @dataclass(frozen=True)
 class Cadence:
     """How often something is done, in steps; 0 is never. The last step does everything.
+
+    Which checkpoint is best is judged among those saved at a step that was also evaluated.
 
     Attributes:
         log: Write the metrics of the step.
@@ -83,13 +88,14 @@ def train(
         NonFiniteError: if a loss or a gradient is not finite; the step is not saved.
         CheckpointError: if the last state cannot be saved.
     """
-    done = int(fetch(state.step))
+    begun = done = int(fetch(state.step))
     if done >= steps:
         return state
     log.begin(done, steps=steps, devices=mesh.size)
     watch = _Watch(log, cadence.log, steps, names)
     stream = batches(done)
     tested: dict[str, float] = {}
+    best_metric = checkpoints.best_metric
     while done < steps and not stop.requested:
         state, metrics = step(state, place_batch(next(stream), mesh))
         done += 1
@@ -99,12 +105,16 @@ def train(
             watch.check()
             tested = {f"test/{name}": float(value) for name, value in evaluate(state).items()}
             watch.write(tested)
+            _expect(best_metric, {**watch.numbers, **tested})
+            best_metric = None  # told once is enough
         if sample is not None and _due(done, cadence.sample, steps):
             watch.write()
             log.samples(done, sample(state))
         if _due(done, cadence.save, steps) and done < steps:
             watch.write()
             checkpoints.save(done, state, {**watch.numbers, **tested})
+    if done == begun:
+        return state
     watch.write()
     if stop.requested:
         log.message(f"{stop.received}: saving step {done} and leaving")
@@ -114,6 +124,14 @@ def train(
 
 def _due(done: int, every: int, steps: int) -> bool:
     return every > 0 and (done % every == 0 or done == steps)
+
+
+def _expect(best_metric: str | None, metrics: Mapping[str, float]) -> None:
+    if best_metric is not None and best_metric not in metrics:
+        _logger.warning(
+            f"`best_metric` is {best_metric!r}, which is not measured, so no checkpoint is best; "
+            f"measured are {', '.join(sorted(metrics))}"
+        )
 
 
 class _Watch:

@@ -22,7 +22,10 @@ class ProgressBar:
         self.console = Console() if console is None else console
         self._live: Progress | None = None
         self._task: TaskID | None = None
-        self._handler: logging.Handler | None = None
+        self._handler: logging.Handler | None = _Above(self.console)
+        self._logger = logging.getLogger("apps")
+        self._logger.addHandler(self._handler)
+        self._logger.propagate = False
         self._done = self._first = self._steps = self._devices = 0
         self._since: float | None = None
 
@@ -30,10 +33,6 @@ class ProgressBar:
         """Starts at `done` of `steps`, on so many devices."""
         self._done = self._first = done
         self._steps, self._devices, self._since = steps, devices, None
-        self._handler = _Above(self.console)
-        logger = logging.getLogger("apps")
-        logger.addHandler(self._handler)
-        logger.propagate = False
         if self.console.is_terminal:
             self._live = Progress(
                 BarColumn(),
@@ -77,9 +76,8 @@ class ProgressBar:
             self._live.stop()
             self._live = None
         if self._handler is not None:
-            logger = logging.getLogger("apps")
-            logger.removeHandler(self._handler)
-            logger.propagate = True
+            self._logger.removeHandler(self._handler)
+            self._logger.propagate = True
             self._handler = None
 
     def _describe(self, metrics: Mapping[str, float]) -> str:

@@ -76,16 +76,21 @@ def init_state(
         raise ValueError(
             f"`ema` names {sorted(averaged - set(models))}; the players are {sorted(models)}"
         )
-    players = {}
-    for name, model in models.items():
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes its types
-            opt_state = optimisers[name].init(eqx.filter(model, trainable(model)))
-        players[name] = Player(model, opt_state, ema=model if name in averaged else None)
-    state = TrainState(step=jnp.zeros((), jnp.int32), key=key, players=players)
-    # The state is donated to the step, and a buffer that is donated twice ends the process
-    # (a segmentation fault on several devices); so every array, the moving averages' and those
-    # an optimiser made of the parameters too, gets a buffer of its own.
-    return jax.tree.map(lambda leaf: jnp.copy(leaf) if eqx.is_array(leaf) else leaf, state)
+
+    @eqx.filter_jit  # one compilation for all arrays, not one for each of their shapes
+    def build(models: dict[str, Any], key: Key[Array, ""]) -> TrainState:
+        players = {}
+        for name, model in models.items():
+            with jax.numpy_dtype_promotion("standard"):  # optax mixes its types
+                opt_state = optimisers[name].init(eqx.filter(model, trainable(model)))
+            players[name] = Player(model, opt_state, ema=model if name in averaged else None)
+        state = TrainState(step=jnp.zeros((), jnp.int32), key=key, players=players)
+        # The state is donated to the step, and a buffer that is donated twice ends the process
+        # (a segmentation fault on several devices); so every array, the moving averages' and
+        # those an optimiser made of the parameters too, gets a buffer of its own.
+        return jax.tree.map(lambda leaf: jnp.copy(leaf) if eqx.is_array(leaf) else leaf, state)
+
+    return build(dict(models), key)
 
 
 def abstract_state(make: Callable[[], TrainState]) -> TrainState:

@@ -152,17 +152,18 @@ class Run:
         ):
             found = checkpoints.restore(state)
             options.setdefault("batches", batches)
-            return train(
-                state if found is None else found[1],
-                step=self.step,
-                mesh=self.mesh,
-                steps=steps,
-                cadence=cadence or Cadence(log=1, evaluate=0, sample=0, save=5),
-                checkpoints=checkpoints,
-                log=log,
-                stop=stop or StopSignal(),
-                **options,
-            )
+            with jax.transfer_guard("disallow"):  # nothing leaves the device but in the log
+                return train(
+                    state if found is None else found[1],
+                    step=self.step,
+                    mesh=self.mesh,
+                    steps=steps,
+                    cadence=cadence or Cadence(log=1, evaluate=0, sample=0, save=5),
+                    checkpoints=checkpoints,
+                    log=log,
+                    stop=stop or StopSignal(),
+                    **options,
+                )
 
 
 def wave(name: str = "a tone", *, channels: int = 1, rate: int | None = 8000) -> Sample:
