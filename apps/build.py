@@ -24,7 +24,7 @@ from apps.engine.state import TrainState, abstract_state, averaged, init_state
 from apps.engine.step import Step, Turn, make_train_step
 from apps.objectives import vae
 from apps.schema import ConfigError
-from convt1d.models import VAE
+from convt1d.models import VAE, Decoder, Encoder
 
 SIGNAL = "signal.json"
 """The file of a run folder that says what one example is; to use a run, its data is not needed."""
@@ -78,13 +78,22 @@ def loader(config: Config, records: Source) -> Loader:
 def model(config: Config, signal: Signal, *, key: Key[Array, ""]) -> VAE:
     """Return the network for such signals, with its first weights."""
     settings.check_length(signal.length, config.model)
-    return VAE(
-        signal.channels,
-        config.model.latent,
-        length=signal.length,
-        strides=config.model.strides,
-        key=key,
-    )
+    wanted = config.model
+    encoder_key, decoder_key = jax.random.split(key)
+    length = signal.length if wanted.entry == "dense" else None
+    encoder = Encoder(
+        signal.channels, 2 * wanted.latent, length=length, strides=wanted.strides,
+        channels=wanted.channels, stride_kernels=wanted.stride_kernels,
+        kernel_size=wanted.kernel_size, dilations=wanted.dilations, activation=wanted.activation,
+        weight_norm=wanted.weight_norm, entry=wanted.entry, key=encoder_key
+    )  # fmt: skip
+    decoder = Decoder(
+        signal.channels, wanted.latent, length=length, strides=wanted.strides,
+        channels=wanted.channels, stride_kernels=wanted.stride_kernels,
+        kernel_size=wanted.kernel_size, dilations=wanted.dilations, activation=wanted.activation,
+        weight_norm=wanted.weight_norm, entry=wanted.entry, output=wanted.output, key=decoder_key
+    )  # fmt: skip
+    return VAE(encoder, decoder)
 
 
 def optimiser(config: Config) -> optax.GradientTransformation:

@@ -164,35 +164,50 @@ class Arrays:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A variational autoencoder of convolutions: an encoder and its mirror image, the decoder.
+    """A variational autoencoder of convolutions: a decoder, and its mirror image, the encoder.
 
     Attributes:
-        strides: factors from latent to signal, the decoder's order; their product is the hop
-        channels: channels after each stride, the decoder's order, from the widest to the narrowest
         latent: channels of the latent
-        kernel_size: taps of the first and last convolution, odd
-        dilations: dilations of the residual units after each stride; none with an empty list
+        strides: factors from latent to signal, in the decoder's order; their product is the hop
+        channels: channels before each stride of the decoder and, with one more, after the last,
+            where a convolution then makes the signal
+        stride_kernels: taps of each transposed convolution; empty takes twice the stride
+        kernel_size: taps of the other convolutions
+        dilations: of the residual units after each stride; empty has no such units
         activation: between layers
         weight_norm: whether every convolution is weight-normalised
-        entry: conv has one latent per hop and takes any length; dense has one per record of fixed
-            length
+        entry: conv has a latent for every hop and takes signals of any length, dense has one for a
+            whole signal of data.length
+        output: keeps the signal in a range, tanh in -1 to 1, sigmoid in 0 to 1
     """
 
-    strides: tuple[int, ...] = (4, 4, 2)
-    channels: tuple[int, ...] = (64, 32, 16)
     latent: int = 16
+    strides: tuple[int, ...] = (4, 4, 2)
+    channels: tuple[int, ...] = (64, 32, 16, 8)
+    stride_kernels: tuple[int, ...] = ()
     kernel_size: int = 7
     dilations: tuple[int, ...] = (1, 3, 9)
-    activation: Literal["snake", "relu", "leaky_relu", "elu"] = "snake"
+    activation: Literal["snake", "elu", "leaky_relu", "relu"] = "snake"
     weight_norm: bool = True
     entry: Literal["conv", "dense"] = "conv"
+    output: Literal["tanh", "sigmoid", "none"] = "tanh"
 
     def __post_init__(self) -> None:
-        at_least(1, self, "model", "strides", "channels", "latent", "kernel_size", "dilations")
+        at_least(1, self, "model", "latent", "strides", "channels", "stride_kernels")
+        at_least(1, self, "model", "kernel_size", "dilations")
+        count = len(self.strides)
+        if count == 0:
+            raise ConfigError("model.strides needs at least one number, got []")
+        for name, counts in (("channels", (count, count + 1)), ("stride_kernels", (0, count))):
+            if len(getattr(self, name)) not in counts:
+                raise ConfigError(
+                    f"model.{name} needs {counts[0]} or {counts[1]} numbers for the {count} "
+                    f"model.strides, got {list(getattr(self, name))}"
+                )
 
     @property
     def hop(self) -> int:
-        """Samples per latent step."""
+        """Samples of the signal for one step of the coarsest layer."""
         return math.prod(self.strides)
 
 
@@ -347,22 +362,28 @@ class Config:
                 f"objective.reconstruction=log_mel is for audio, and data={self.data.kind} is "
                 f"none; take objective=vae_series, or stft, l2 or none"
             )
+        bounded = self.model.output != "none"
+        if isinstance(self.data, Arrays) and self.data.scaling == "standard" and bounded:
+            raise ConfigError(
+                f"model.output={self.model.output} has bounds, and data.scaling=standard has none; "
+                f"take model.output=none or data.scaling=min-max"
+            )
         if self.data.length is not None:
             check_length(self.data.length, self.model)
 
 
 def check_length(length: int, model: Model) -> None:
-    """Refuse records whose length the hop of the model does not divide.
+    """Refuse records whose length does not hold a whole number of latents.
 
     Raises:
         ConfigError: With the nearest lengths that would do.
     """
-    if length % model.hop:
+    if model.entry == "conv" and length % model.hop:
         shorter = length - length % model.hop
         near = " or ".join(str(each) for each in (shorter, shorter + model.hop) if each)
         raise ConfigError(
             f"data.length must be a multiple of {model.hop}, the product of model.strides "
-            f"{list(model.strides)}, got {length}; take {near}"
+            f"{list(model.strides)}, got {length}; take {near}, or other strides"
         )
 
 

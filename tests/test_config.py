@@ -12,6 +12,7 @@ from apps import config
 from apps.config import Config
 from apps.schema import ConfigError, descriptions, from_dict, nearest, resolved, settings, to_dict
 
+L2 = {"objective": {"reconstruction": "l2"}}
 SINES = {"data": {"kind": "sines"}, "objective": {"reconstruction": "l2"}}
 
 
@@ -88,10 +89,23 @@ WRONG = {
         {"data": {"kind": "sines"}},
         "objective.reconstruction=log_mel is for audio, and data=sines is none; take objective=",
     ),
+    "bounds": (
+        {"data": {"kind": "arrays", "path": "x", "scaling": "standard"}, **L2},
+        "model.output=tanh has bounds, and data.scaling=standard has none; take model.output=none",
+    ),
     "hop": (
         {"data": {"kind": "plucks", "length": 1001}, "model": {"strides": [4, 4, 2]}},
         "data.length must be a multiple of 32, the product of model.strides [4, 4, 2], got 1001; "
-        "take 992 or 1024",
+        "take 992 or 1024, or other strides",
+    ),
+    "no_strides": ({"model": {"strides": []}}, "model.strides needs at least one number, got []"),
+    "channels": (
+        {"model": {"strides": [2, 2], "channels": [8]}},
+        "model.channels needs 2 or 3 numbers for the 2 model.strides, got [8]",
+    ),
+    "stride_kernels": (
+        {"model": {"stride_kernels": [25]}},
+        "model.stride_kernels needs 0 or 3 numbers for the 3 model.strides, got [25]",
     ),
     "name": ({"name": "a/b"}, "name must not contain"),
 }
@@ -132,7 +146,7 @@ def test_paths_start_from_where_the_command_was_given():
 def test_a_stored_config_is_read_back_and_does_not_hold_its_folder(tmp_path: Path):
     folder = tmp_path / "a run (1), 音=x"
     folder.mkdir()
-    made = from_dict(Config, {"data": {"kind": "arrays", "path": "ö (1).npy"}, **_l2(), "run": "x"})
+    made = from_dict(Config, {"data": {"kind": "arrays", "path": "ö (1).npy"}, **L2, "run": "x"})
     config.save(made, folder)
     assert config.load(folder) == dataclasses.replace(made, run=folder)
     assert "run" not in yaml.safe_load((folder / config.FILE).read_text(encoding="utf-8"))
@@ -185,7 +199,3 @@ def test_equal_settings_have_equal_digests_in_any_folder():
 
 def test_what_may_change_is_a_setting():
     assert {setting.key for setting in settings(Config)} >= config.MAY_CHANGE
-
-
-def _l2() -> dict[str, Any]:
-    return {"objective": {"reconstruction": "l2"}}

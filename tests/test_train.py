@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+import jax.numpy as jnp
 import pytest
 
 from apps import build, config
@@ -77,7 +77,7 @@ def test_a_run_at_its_end_says_how_to_go_on(whole: Path, capsys: pytest.CaptureF
 def test_a_trained_model_is_read_without_its_data(whole: Path):
     trained = build.trained(whole)
     assert (trained.step, trained.signal.rate, trained.config.model.latent) == (6, 8000, 2)
-    mean, _ = trained.model.encode(np.zeros((1, 256, 1), np.float32))
+    mean, _ = trained.model.encode(jnp.zeros((1, 256, 1)))
     assert mean.shape == (1, 16, 2)
 
 
