@@ -1,1 +1,16 @@
 """The fast transposed 1-D convolution for JAX, and the signal decoders made of it."""
+
+from convt1d import models as models
+from convt1d._activations import Snake as Snake
+from convt1d._activations import snake as snake
+from convt1d._conv_transpose import conv1d as conv1d
+from convt1d._conv_transpose import conv_transpose1d as conv_transpose1d
+from convt1d._layers import Conv1d as Conv1d
+from convt1d._layers import ConvTranspose1d as ConvTranspose1d
+from convt1d._parameters import Frozen as Frozen
+from convt1d._parameters import trainable as trainable
+from convt1d._weight_norm import WeightNorm as WeightNorm
+from convt1d.io import load as load
+from convt1d.io import load_description as load_description
+from convt1d.io import save as save
+from convt1d.models.summary import summary as summary

@@ -1,0 +1,117 @@
+"""What a model is made of, layer by layer, as rows of a table."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+
+from convt1d._geometry import kernel_extent
+from convt1d._layers import Conv1d
+from convt1d.models.blocks import Layer, plain
+from convt1d.models.decoders import Decoder
+from convt1d.models.encoders import Encoder
+from convt1d.models.vae import VAE
+
+
+class Row(NamedTuple):
+    """One layer.
+
+    Attributes:
+        name: where it is in the model.
+        kind: what it is, with kernel size and factor.
+        length: of its output, in its own samples.
+        channels: of its output.
+        parameters: learned numbers, with those of the activations before it.
+        receptive_field: how many samples of the network's input one of its outputs sees.
+    """
+
+    name: str
+    kind: str
+    length: int
+    channels: int
+    parameters: int
+    receptive_field: int
+
+
+def summary(model: VAE | Decoder | Encoder, length: int) -> list[Row]:
+    """The layers of ``model`` for a signal of ``length`` samples, in the order of passing.
+
+    Example:
+        >>> import jax, convt1d
+        >>> decoder = convt1d.models.Decoder(
+        ...     1, 16, strides=(4, 2), channels=(16, 8, 4), dilations=(), key=jax.random.key(0)
+        ... )
+        >>> [row.length for row in convt1d.summary(decoder, 80)]
+        [10, 40, 80, 80]
+    """
+    match model:
+        case VAE():
+            parts = [("encoder", model.encoder), ("decoder", model.decoder)]
+        case _:
+            parts = [("", model)]
+    return [row for name, part in parts for row in _rows(name, part, length)]
+
+
+def _rows(prefix: str, part: Decoder | Encoder, length: int) -> Iterator[Row]:
+    frames = -(-length // part.hop)
+    at = length if isinstance(part, Encoder) else frames
+    field, spacing = Fraction(1), Fraction(1)  # in samples of the part's input
+    names = [f"{prefix}.{name}".strip(".") for name, _ in part.layers()]
+    counts = _parameters_by_layer(part)
+    for name, (own, layer) in zip(names, part.layers(), strict=True):
+        convolution = plain(layer)
+        dense = part.length is not None and own == (
+            "first" if isinstance(part, Decoder) else "last"
+        )
+        if isinstance(convolution, Conv1d):
+            extent = kernel_extent(convolution.kernel_size[0], convolution.dilation)
+            at = 1 if dense and isinstance(part, Encoder) else at
+            at = convolution.out_length(at)
+            field += (extent - 1) * spacing
+            spacing *= convolution.stride
+        else:
+            at = convolution.out_length(at)
+            field += (-(-convolution.extent // convolution.spacing) - 1) * spacing
+            spacing /= convolution.spacing
+        channels = convolution.out_channels
+        if dense and isinstance(part, Decoder):
+            at, channels = part.frames, part.channels[0]
+        yield Row(name, _kind(layer, dense=dense), at, channels, counts[own], math.ceil(field))
+
+
+def _kind(layer: Layer, *, dense: bool) -> str:
+    convolution = plain(layer)
+    if dense:
+        return "Dense"
+    taps = f"K{convolution.kernel_size[0]}"
+    factor = f" s{convolution.stride}" if convolution.stride > 1 else ""
+    dilation = convolution.dilation if isinstance(convolution, Conv1d) else 1
+    return f"{type(convolution).__name__} {taps}{factor}" + (
+        f" d{dilation}" if dilation > 1 else ""
+    )
+
+
+def _parameters_by_layer(part: Decoder | Encoder) -> dict[str, int]:
+    """Learned numbers of each layer; an activation's count with the layer that follows it."""
+    names = [name for name, _ in part.layers()]
+    counts = dict.fromkeys(names, 0)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(part, eqx.is_inexact_array)):
+        where = jax.tree_util.keystr(path, simple=True, separator=".")
+        owner = next((name for name in names if where.startswith(f"{name}.")), None)
+        counts[owner or _next_layer(where, names)] += leaf.size
+    return counts
+
+
+def _next_layer(where: str, names: list[str]) -> str:
+    """The layer behind the activation at ``where``."""
+    parent, _, _ = where.rpartition(".")  # without `.alpha`
+    stage, _, role = parent.rpartition(".")
+    followers = {"activation": ("up", "down"), "first": ("dilated",), "second": ("pointwise",)}
+    for follower in followers.get(role, ("last",)):
+        name = f"{stage}.{follower}".strip(".")
+        if name in names:
+            return name
+    return names[-1]
