@@ -123,6 +123,13 @@ def toy_step(objective: str, devices: str | int):
     return make_train_step(turns, players()[1], mesh=mesh), mesh
 
 
+@functools.cache
+def toy_state(objective: str, devices: str | int) -> TrainState:
+    models, optimisers = OBJECTIVES[objective][1]()
+    state = init_state(models, optimisers, key=jax.random.key(0))
+    return place(state, toy_step(objective, devices)[1])
+
+
 class Run:
     """A run of a toy, in a folder."""
 
@@ -130,10 +137,10 @@ class Run:
         self.folder, self.checkpoints = folder, folder / "checkpoints"
         self.models, self.optimisers = OBJECTIVES[objective][1]()
         self.step, self.mesh = toy_step(objective, devices)
+        self._state = toy_state(objective, devices)
 
     def fresh(self) -> TrainState:
-        state = init_state(self.models, self.optimisers, key=jax.random.key(0))
-        return place(state, self.mesh)
+        return copied(self._state)  # a step may have it
 
     def train(
         self,

@@ -12,7 +12,7 @@ from engine_toys import Run
 
 DRIVER = Path(__file__).with_name("engine_driver.py")
 ROOT = DRIVER.parents[2]
-STEPS = 60
+STEPS = 45
 
 
 def logged(folder):
@@ -93,6 +93,6 @@ def test_a_run_killed_anywhere_repeats_every_loss_bit_for_bit(tmp_path):
 @pytest.mark.parametrize(("objective", "devices"), [("vae", "all"), ("gan", "one")])
 def test_many_kills_change_no_loss(tmp_path, objective, devices):
     chance = random.Random(2)
-    plan = [(signal.SIGKILL, chance.random() < 0.5) for _ in range(5)]
+    plan = [(signal.SIGKILL, chance.random() < 0.5) for _ in range(4)]
     plan.insert(2, (signal.SIGTERM, False))
     survive(tmp_path, objective, devices, plan, chance)

@@ -11,6 +11,7 @@ from engine_toys import Run, batch_at, batches, same_bits, values, wave
 
 from apps.engine import loop
 from apps.engine.loop import Cadence, NonFiniteError
+from apps.engine.mesh import place_batch
 from apps.engine.signals import StopSignal
 
 QUIET = Cadence(log=1, evaluate=0, sample=0, save=0)
@@ -60,7 +61,7 @@ def test_the_record_never_contradicts_itself(tmp_path):
 def test_every_logged_number_is_exact(tmp_path):
     run = Run(tmp_path)
     state = run.fresh()
-    _, metrics = run.step(state, jnp.asarray(batch_at(0)))
+    _, metrics = run.step(state, place_batch(batch_at(0), run.mesh))
     run.train(1)
     assert record(run)[0]["vae/loss"] == float(metrics["vae/loss"])
     assert np.float32(record(run)[0]["vae/loss"]) == np.asarray(metrics["vae/loss"])

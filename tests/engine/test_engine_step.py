@@ -11,13 +11,14 @@ from engine_toys import (
     GAN,
     OBJECTIVES,
     VAE,
-    Auto,
     arrays,
     batch_at,
     copied,
     elbo,
     gan_players,
     same_bits,
+    toy_state,
+    toy_step,
     vae_players,
     values,
 )
@@ -26,16 +27,11 @@ from apps.engine.mesh import make_mesh, place, place_batch
 from apps.engine.state import init_state
 from apps.engine.step import Turn, make_eval_step, make_train_step
 
-KEY = jax.random.key(5)
+KEY = jax.random.key(0)
 
 
-def setup(objective="vae", devices: str | int = "one", **options):
-    turns, players = OBJECTIVES[objective]
-    models, optimisers = players()
-    mesh = make_mesh(devices, BATCH)
-    state = place(init_state(models, optimisers, key=KEY), mesh)
-    step = make_train_step(turns, optimisers, mesh=mesh, **options)
-    return state, step, mesh
+def setup(objective="vae", devices: str | int = "one"):
+    return copied(toy_state(objective, devices)), *toy_step(objective, devices)
 
 
 def run(state, step, mesh, steps):
@@ -63,7 +59,7 @@ def compilations():
 
 
 def test_a_step_is_gradient_descent_written_by_hand():
-    model = Auto(jax.random.key(1))
+    model = vae_players()[0]["vae"]
     optimisers = {"vae": optax.sgd(0.1)}
     mesh = make_mesh("one", BATCH)
     state = place(init_state({"vae": model}, optimisers, key=KEY), mesh)
@@ -71,7 +67,7 @@ def test_a_step_is_gradient_descent_written_by_hand():
     state, metrics = step(state, place_batch(batch_at(0), mesh))
 
     key = jax.random.split(jax.random.fold_in(KEY, 0), 1)[0]
-    loss = eqx.filter_value_and_grad(elbo, has_aux=True)
+    loss = eqx.filter_jit(eqx.filter_value_and_grad(elbo, has_aux=True))
     (value, parts), slope = loss(model, {}, jnp.asarray(batch_at(0)), key=key, step=0)
     by_hand = eqx.apply_updates(model, jax.tree.map(lambda g: -0.1 * g, slope))
     norm = np.sqrt(sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(slope)))
@@ -132,7 +128,8 @@ def test_a_step_is_a_pure_function_and_its_noise_one_of_key_and_step():
 
 
 def test_the_average_follows_with_a_decay_that_warms_up():
-    state, step, mesh = setup(ema_decay=0.3)
+    state, _, mesh = setup()
+    step = make_train_step(VAE, vae_players()[1], mesh=mesh, ema_decay=0.3)
     expected = values(state.players["vae"].ema)
     for index in range(6):
         decay = min(0.3, (1 + index) / (10 + index))
@@ -176,7 +173,9 @@ def test_eight_devices_agree_with_one(objective):
 @pytest.mark.parametrize("devices", ["one", "all"])
 @pytest.mark.parametrize("objective", ["vae", "gan"])
 def test_steps_compile_once_move_no_array_and_transfer_nothing(objective, devices):
-    state, step, mesh = setup(objective, devices)
+    state, _, mesh = setup(objective, devices)
+    turns, players = OBJECTIVES[objective]
+    step = make_train_step(turns, players()[1], mesh=mesh)
     before = [array.sharding for array in arrays(state)]
     ready = [place_batch(batch_at(index), mesh) for index in range(4)]
     with jax.transfer_guard("disallow"), compilations() as compiled:
@@ -201,7 +200,9 @@ def test_an_evaluation_changes_nothing_and_is_of_the_average():
     before = values(state)
     found = evaluate(state, batch)
     key = jax.random.split(KEY, 1)[0]
-    expected, _ = elbo(state.players["vae"].ema, {}, batch, key=key, step=state.step)
+    expected, _ = eqx.filter_jit(elbo)(
+        state.players["vae"].ema, {}, batch, key=key, step=state.step
+    )
     np.testing.assert_allclose(float(found["vae/loss"]), float(expected), rtol=1e-6)
     assert all(np.array_equal(a, b) for a, b in zip(before, values(state), strict=True))
 
