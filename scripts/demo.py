@@ -22,16 +22,14 @@ def shown(path: Path) -> str:
 
 def farewell(folder: Path) -> str:
     """Where the results are, and how to look at them."""
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".png")]
-    newest = sorted(files, key=lambda path: path.stat().st_mtime)[-12:]
-    tensorboard = f"{shown(program('tensorboard'))} --logdir {shown(folder / 'tensorboard')}"
-    return "\n".join(
-        [
-            "\n== Done. Listen to and look at",
-            *(f"   {shown(path)}" for path in sorted(newest)),
-            f"   the whole training: {tensorboard}",
-        ]
-    )
+    made = folder / "generated"
+    rows = {
+        "new strings": shown(made / "sample"),
+        "reconstructions": shown(made / "reconstruct"),
+        "pictures": f"overview.png in both, {shown(folder / 'samples')} from while it learnt",
+        "curves and sounds": f"{shown(program('tensorboard'))} --logdir {shown(folder)}",
+    }
+    return "\n".join(["\n== Done", *(f"{name:<19}{text}" for name, text in rows.items())])
 
 
 def main(arguments: list[str]) -> int:
@@ -41,18 +39,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("overrides", nargs="*", help="configuration, as in train.steps=200")
     options = parser.parse_args(arguments)
     python = prepare()
-    folder = f"run={options.run}"
+    run_folder = f"run={options.run}"
+    made = f"output={options.run}/generated"
     steps = {
-        "Training": ["apps.train", "experiment=plucks_vae", folder, *options.overrides],
-        "Playing new strings": ["apps.generate", folder, "mode=sample"],
-        "Repeating strings it has never heard": ["apps.generate", folder, "mode=reconstruct"],
-        "Measuring": ["apps.evaluate", folder],
+        "Training": ["apps.train", "experiment=plucks_vae", run_folder, *options.overrides],
+        "New strings": ["apps.generate", run_folder, "mode=sample", f"{made}/sample"],
+        "Strings it has never heard, through the model and back": [
+            *("apps.generate", run_folder, "mode=reconstruct", f"{made}/reconstruct")
+        ],
+        "How close it comes": ["apps.evaluate", run_folder],
     }
     for title, words in steps.items():
-        print(f"\n== {title}: {shown(python)} -m {' '.join(words)}", flush=True)
+        print(f"\n== {title}\n{shown(python)} -m {' '.join(words)}\n", flush=True)
         code = run([python, "-m", *words])
         if code != 0:
-            print(f"\nThe demo stopped: `python -m {words[0]}` left with exit code {code}.")
+            again = "; the same command goes on from there" if code >= 128 else ""
+            print(f"\nThe demo stopped at {words[0]}, with exit code {code}{again}.")
             return code
     print(farewell(ROOT / options.run))
     return 0

@@ -29,7 +29,7 @@ DOOR = Room(UNDER_THE_DOORS, (*JAX, "hydra", "omegaconf", "rich"))
 
 # A module belongs to the longest name here that it starts with.
 ROOMS = {
-    "convt1d": Room(packages=(*JAX, "safetensors")),
+    "convt1d": Room(("convt1d._geometry",), (*JAX, "safetensors")),
     "convt1d._geometry": Room(),
     "apps": Room(),
     "apps.pictures": Room(packages=(*NUMBERS, "matplotlib", "scipy")),
