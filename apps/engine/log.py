@@ -5,23 +5,26 @@ fixed held-out examples to TensorBoard and to the folder `samples`.
 """
 
 import json
+import logging
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import jax
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
-from tensorboardX import SummaryWriter
 
+from apps.engine.board import Board
 from apps.engine.progress import ProgressBar
 from apps.engine.sample import Sample
+
+_logger = logging.getLogger("apps.engine.log")
 
 
 def fetch(tree: Any) -> Any:
@@ -33,7 +36,8 @@ class Log:
     """The record of a run, in its folder.
 
     `metrics.jsonl` has one line for each logged step: `{"step": 10, "vae/loss": 0.5, …}`, every
-    number as exact as it was computed; one that is not finite is null.
+    number as exact as it was computed; one that is not finite is null. What cannot be written, on
+    a full disk say, costs one warning and not the run.
 
     Args:
         folder: The run's folder.
@@ -45,17 +49,21 @@ class Log:
 
     def __init__(self, folder: str | Path, *, console: Console | None = None) -> None:
         self.folder = Path(folder).resolve()
-        self.progress = ProgressBar(console)
-        self._metrics = self.folder / "metrics.jsonl"
-        self._writer: SummaryWriter | None = None
+        self._record = self.folder / "metrics.jsonl"
+        self._board: Board | None = None
         self._references: set[str] = set()
+        self._complained: set[str] = set()
+        self._drawing: Future[None] | None = None
         try:
             (self.folder / "samples").mkdir(parents=True, exist_ok=True)
-            self._metrics.touch()
+            self._record.touch()
         except OSError as error:
             raise ValueError(
                 f"the run folder {self.folder} cannot be written: {error.strerror}"
             ) from error
+        self.progress = ProgressBar(console)
+        # Drawing a page takes a second or two of the host, which the device need not wait for.
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="samples")
 
     def begin(self, done: int, *, steps: int, devices: int) -> None:
         """Continues the record after `done` steps; what it says of later ones is dropped.
@@ -68,15 +76,12 @@ class Log:
             steps: Steps in the whole run.
             devices: How many train.
         """
-        kept = [
-            line for line in self._metrics.read_text("utf-8").splitlines() if _step(line) <= done
-        ]
-        shortened = self._metrics.with_suffix(".tmp")
+        lines = self._record.read_text("utf-8").splitlines()
+        kept = [line for line in lines if _step(line) <= done]
+        shortened = self._record.with_suffix(".tmp")
         shortened.write_text("".join(f"{line}\n" for line in kept), "utf-8")
-        os.replace(shortened, self._metrics)
-        self._writer = SummaryWriter(
-            str(self.folder / "tensorboard"), purge_step=done + 1 if done else None
-        )
+        os.replace(shortened, self._record)
+        self._board = Board(self.folder / "tensorboard", done=done)
         self.progress.begin(done, steps, devices)
 
     def step(self, done: int, metrics: Mapping[str, float]) -> None:
@@ -90,78 +95,59 @@ class Log:
             step: Steps made so far.
             metrics: Scalars by name, on the device or the host.
         """
+        board = self._begun()
         fetched = fetch(dict(metrics))
         numbers = {name: float(fetched[name]) for name in metrics}
         exact = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **exact}) + "\n")
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
+        line = json.dumps({"step": step, **exact}) + "\n"
+        self._attempt("metrics.jsonl", lambda: _append(self._record, line))
         pace = self.progress.steps_per_second
-        if pace is not None:
-            self._board.add_scalar("steps_per_second", pace, step)
+        shown = numbers if pace is None else {**numbers, "steps_per_second": pace}
+
+        def write() -> None:
+            for name, value in shown.items():
+                board.scalar(name, value, step)
+
+        self._attempt("tensorboard", write)
         self.progress.line(numbers)
 
     def histograms(self, step: int, arrays: Mapping[str, Any]) -> None:
         """Writes how the values of arrays are distributed, those that are finite."""
-        for name, array in fetch(dict(arrays)).items():
-            values = np.asarray(array, np.float32).ravel()
-            values = values[np.isfinite(values)]
-            if values.size:  # TensorBoard's writer raises when there is nothing to count
-                self._board.add_histogram(name, values, step)
+        board, fetched = self._begun(), fetch(dict(arrays))
+
+        def write() -> None:
+            for name, array in fetched.items():
+                board.histogram(name, np.asarray(array, np.float32).ravel(), step)
+
+        self._attempt("tensorboard", write)
 
     def samples(self, step: int, samples: Sequence[Sample]) -> None:
         """Writes sounds and one picture, to TensorBoard and to the folder `samples`.
+
+        They are written in the background; `close` waits for them.
 
         Args:
             step: Steps made so far.
             samples: The examples.
         """
-        if not samples:
-            return
-        # Half a second at the start of every run, if it stood at the top.
-        import matplotlib.image
-
-        from apps import pictures
-
-        for sample in samples:
-            if sample.rate is None:
-                continue
-            self._sound(
-                f"step-{step:07d}-{_slug(sample.name)}",
-                sample.name,
-                sample.signal,
-                sample.rate,
-                step,
-            )
-            if sample.reference is not None and sample.name not in self._references:
-                self._references.add(sample.name)
-                name = f"{sample.name} (reference)"
-                self._sound(
-                    f"reference-{_slug(sample.name)}", name, sample.reference, sample.rate, step
-                )
-        rows = [
-            pictures.Comparison(
-                sample.name,
-                np.asarray(sample.signal, np.float32),
-                None if sample.reference is None else np.asarray(sample.reference, np.float32),
-            )
-            for sample in samples
-        ]
-        figure = pictures.grid(rows, rate=samples[0].rate, title=f"step {step}")
-        path = pictures.save(figure, self.folder / "samples" / f"step-{step:07d}.png")
-        self._board.add_image("samples", matplotlib.image.imread(path), step, dataformats="HWC")
+        board = self._begun()
+        if self._drawing is not None:
+            self._drawing.result()  # a run that draws more than it trains is not to fill the memory
+        if samples:
+            copied = [_on_the_host(sample) for sample in samples]
+            self._drawing = self._worker.submit(self._try_to_show, board, step, copied)
 
     def message(self, text: str) -> None:
         """Prints a line."""
         self.progress.message(text)
 
     def close(self) -> None:
-        """Takes the progress bar down and closes the files."""
+        """Waits for the samples, takes the progress bar down and closes the files."""
+        self._worker.shutdown()
+        if self._board is not None:
+            self._attempt("tensorboard", self._board.close)
+            self._board = None
         self.progress.close()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
 
     def __enter__(self) -> "Log":
         return self
@@ -174,19 +160,79 @@ class Log:
     ) -> None:
         self.close()
 
-    @property
-    def _board(self) -> SummaryWriter:
-        if self._writer is None:
+    def _begun(self) -> Board:
+        if self._board is None:
             raise ValueError("the log has not begun: call `begin` first")
-        return self._writer
+        return self._board
 
-    def _sound(self, stem: str, tag: str, signal: NDArray[Any], rate: int, step: int) -> None:
-        # bfloat16, amplitudes beyond 1 and non-finite values all stop or distort the writers.
-        sound = np.nan_to_num(np.asarray(signal, np.float32), posinf=1.0, neginf=-1.0)
-        sound = np.clip(sound.reshape(len(sound), -1), -1.0, 1.0)  # (length, channels)
+    def _attempt(self, what: str, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            if what not in self._complained:
+                _logger.warning(f"{what} cannot be written: {error.strerror or error}. Going on")
+            self._complained.add(what)
+        else:
+            self._complained.discard(what)
+
+    def _try_to_show(self, board: Board, step: int, samples: Sequence[Sample]) -> None:
+        try:
+            self._show(board, step, samples)
+        except Exception as error:  # no picture is worth a run
+            _logger.warning(f"the samples of step {step} cannot be shown: {error}. Going on")
+
+    def _show(self, board: Board, step: int, samples: Sequence[Sample]) -> None:
+        # Half a second at the start of every run, if they stood at the top.
+        import matplotlib.image
+
+        from apps import pictures
+
+        for sample in samples:
+            if sample.rate is None:
+                continue
+            stem = f"step-{step:07d}-{_slug(sample.name)}"
+            self._sound(board, stem, sample.name, sample.signal, sample.rate, step)
+            if sample.reference is not None and sample.name not in self._references:
+                self._references.add(sample.name)
+                stem, name = f"reference-{_slug(sample.name)}", f"{sample.name} (reference)"
+                self._sound(board, stem, name, sample.reference, sample.rate, step)
+        rows = [pictures.Comparison(each.name, each.signal, each.reference) for each in samples]
+        figure = pictures.grid(rows, rate=samples[0].rate, title=f"step {step}")
+        image = pictures.to_image(figure)
+        matplotlib.image.imsave(self.folder / "samples" / f"step-{step:07d}.png", image)
+        board.picture("samples", image, step)
+
+    def _sound(
+        self, board: Board, stem: str, name: str, signal: NDArray[Any], rate: int, step: int
+    ) -> None:
+        import soundfile
+
+        # Amplitudes beyond 1 and values that are not finite stop or distort the writers.
+        sound = np.clip(np.nan_to_num(signal, posinf=1.0, neginf=-1.0), -1.0, 1.0)
         soundfile.write(self.folder / "samples" / f"{stem}.wav", sound, rate, subtype="PCM_16")
         heard = sound if sound.shape[1] <= 2 else sound[:, :1]  # TensorBoard plays one or two
-        self._board.add_audio(tag, heard, step, sample_rate=rate)
+        board.sound(name, heard, rate, step)
+
+
+def _append(path: Path, line: str) -> None:
+    size = path.stat().st_size
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError:
+        os.truncate(path, size)  # half a line would spoil the next one
+        raise
+
+
+def _on_the_host(sample: Sample) -> Sample:
+    """Returns a sample of float32 (bfloat16 stops the writers), of shape (length, channels)."""
+
+    def convert(signal: NDArray[Any]) -> NDArray[np.float32]:
+        values = np.array(fetch(signal), np.float32)
+        return values[:, None] if values.ndim == 1 else values
+
+    reference = None if sample.reference is None else convert(sample.reference)
+    return Sample(sample.name, convert(sample.signal), sample.rate, reference)
 
 
 def _step(line: str) -> float:

@@ -1,6 +1,8 @@
+import errno
 import io
 import json
 import logging
+from pathlib import Path
 
 import jax.numpy as jnp
 import ml_dtypes
@@ -10,6 +12,7 @@ import soundfile
 from engine_toys import wave
 from rich.console import Console
 
+from apps.engine.board import Board
 from apps.engine.log import Log
 from apps.engine.sample import Sample
 
@@ -114,6 +117,7 @@ def test_what_other_parts_warn_of_is_printed_plainly(log):
 def test_a_sample_is_heard_and_seen(log, tmp_path):
     for step in (5, 10):
         log.samples(step, [wave("Ton 1/2"), wave("zwei", channels=2)])
+    log.close()  # waits for what is drawn
     found = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert found == [
         "reference-Ton-1-2.wav",
@@ -128,7 +132,6 @@ def test_a_sample_is_heard_and_seen(log, tmp_path):
     sound, rate = soundfile.read(tmp_path / "samples" / "step-0000005-Ton-1-2.wav")
     assert rate == 8000
     np.testing.assert_allclose(sound, wave().signal[:, 0], atol=1 / 32768)
-    log.close()
     tags = {tag for _, tag, _ in scalars_on_board(tmp_path)}
     assert {"samples", "Ton 1/2", "Ton 1/2 (reference)", "zwei"} <= tags
 
@@ -147,6 +150,8 @@ def test_a_sample_is_heard_and_seen(log, tmp_path):
 )
 def test_no_sample_stops_a_run(log, tmp_path, signal):
     log.samples(1, [Sample("odd", signal, rate=8000)])
+    log.close()
+    assert said(log.progress.console) == ""
     sound, _ = soundfile.read(tmp_path / "samples" / "step-0000001-odd.wav", always_2d=True)
     assert sound.shape == signal.shape
     assert np.max(np.abs(sound)) <= 1
@@ -155,6 +160,7 @@ def test_no_sample_stops_a_run(log, tmp_path, signal):
 def test_a_series_is_seen_only(log, tmp_path):
     log.samples(1, [wave("prices", channels=3, rate=None)])
     log.samples(2, [])
+    log.close()
     assert [path.name for path in (tmp_path / "samples").iterdir()] == ["step-0000001.png"]
 
 
@@ -163,6 +169,59 @@ def test_a_histogram_without_a_finite_value_does_not_stop_a_run(log, tmp_path):
     log.histograms(2, {"bad": np.full(4, np.nan)})
     log.close()
     assert {tag for _, tag, _ in scalars_on_board(tmp_path)} == {"good", "mixed"}
+
+
+class HalfFull:
+    """A file on a disk that takes five more letters."""
+
+    def __init__(self, path, *arguments, **options):
+        self._path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        pass
+
+    def write(self, line):
+        with open(self._path, "a") as file:
+            file.write(line[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_costs_a_word_and_not_the_run(log, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    log.scalars(1, {"loss": 1.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", HalfFull)
+        patch.setattr(Board, "scalar", refuse)
+        for step in (2, 3):
+            log.scalars(step, {"loss": 2.0})
+    log.scalars(4, {"loss": 4.0})
+    record = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert record == ['{"step": 1, "loss": 1.0}', '{"step": 4, "loss": 4.0}']
+    lines = [line for line in said(log.progress.console).splitlines() if "Going on" in line]
+    assert lines == [
+        "metrics.jsonl cannot be written: No space left on device. Going on",
+        "tensorboard cannot be written: No space left on device. Going on",
+    ]
+
+
+def test_a_picture_that_fails_costs_a_word_and_not_the_run(log):
+    log.samples(7, [Sample("none", np.zeros((0, 1), np.float32), rate=8000)])
+    log.close()
+    assert said(log.progress.console).startswith("the samples of step 7 cannot be shown: ")
+
+
+def test_two_starts_in_one_second_write_two_event_files(tmp_path):
+    for done in (0, 5):
+        with Log(tmp_path, console=console()) as log:
+            log.begin(done, steps=9, devices=1)
+            log.scalars(done + 1, {"loss": float(done)})
+    found = {(step, tag) for step, tag, _ in scalars_on_board(tmp_path)}
+    assert found == {(1, "loss"), (6, "loss")}
 
 
 def test_a_log_must_begin_before_it_is_written(tmp_path):
