@@ -81,7 +81,7 @@ def initialise(
     if not jnp.issubdtype(value.dtype, jnp.inexact):
         value = value.astype(dtype)
     if not callable(initial) and value.ndim == 0:
-        value = jnp.full(shape, value)
+        value = jnp.full(shape, value, value.dtype)  # without a dtype it would be weakly typed
     if value.shape != shape:
         raise ValueError(
             f"`{name}` gives an array of shape {value.shape}, but {axes} is {shape}: give an array "
