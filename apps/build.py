@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -174,7 +174,15 @@ def template(config: Config, signal: Signal, devices: Mesh) -> TrainState:
 
 def begun(config: Config, signal: Signal, devices: Mesh) -> TrainState:
     """Return the state before the first step, on the devices."""
-    return place(eqx.filter_jit(lambda: state(config, signal))(), devices)
+    draw = jax.jit(lambda: eqx.filter(state(config, signal), eqx.is_array)).lower()
+    # Hundreds of small random draws, made once: optimising them takes longer than all of them.
+    arrays = draw.compile(compiler_options={"xla_backend_optimization_level": "0"})()
+    shapes = abstract_state(lambda: state(config, signal))
+    return place(eqx.combine(arrays, eqx.filter(shapes, _is_static)), devices)
+
+
+def _is_static(leaf: Any) -> bool:
+    return not isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def step(config: Config, signal: Signal, devices: Mesh) -> Step:

@@ -200,13 +200,20 @@ def tabulate(console: "Console", state: "TrainState", length: int) -> None:
     import convt1d
 
     for name, player in state.players.items():
-        table = Table(title=name, title_justify="left", box=None, pad_edge=False)
-        for column in ("layer", "kind"):
-            table.add_column(column)
-        for column in ("output", "parameters", "receptive field"):
+        rows = convt1d.summary(player.model, length)
+        total = sum(row.parameters for row in rows)
+        title = f"{name}, {total:,} parameters"
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        table.add_column("layer", no_wrap=True)
+        table.add_column("kind", no_wrap=True)
+        for column in ("output", "parameters", "receptive\nfield"):
             table.add_column(column, justify="right")
-        for row in convt1d.summary(player.model, length):
-            table.add_row(*(str(cell) for cell in row))
+        for row in rows:
+            short = row.name.replace("stages.", "").replace("units.", "")
+            output = f"{row.length} × {row.channels}"
+            table.add_row(
+                short, row.kind, output, f"{row.parameters:,}", f"{row.receptive_field:,}"
+            )
         console.print(table)
 
 
