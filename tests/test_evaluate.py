@@ -8,6 +8,11 @@ from apps import build, evaluate
 from apps.objectives import vae
 
 
+@pytest.fixture(autouse=True)
+def _no_shared_cache(monkeypatch):
+    monkeypatch.setattr(build, "remember_programs", lambda: None)
+
+
 def measured(tmp_path, *words):
     path = tmp_path / "report.json"
     assert evaluate.main([*(str(word) for word in words), f"output={path}"]) == 0

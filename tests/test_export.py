@@ -2,12 +2,18 @@ import subprocess
 import sys
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from trained_runs import plucks, sines
 
 import convt1d
 from apps import build, export
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_cache(monkeypatch):
+    monkeypatch.setattr(build, "remember_programs", lambda: None)
 
 
 def test_the_export_is_the_averaged_model_and_says_where_it_is_from(tmp_path, capsys):
@@ -31,7 +37,7 @@ def test_weights_and_checkpoint_can_be_chosen_and_the_default_folder_is_in_the_r
 def test_the_export_runs_without_the_application(tmp_path):
     assert export.main([f"run={plucks()}", f"output={tmp_path}"]) == 0
     run = build.trained(plucks())
-    latent = np.ones((1, 3, run.model.latent), np.float32)
+    latent = jnp.ones((1, 3, run.model.latent))
     np.save(tmp_path / "here.npy", np.asarray(run.model.decode(latent)))
     code = f"""
 import sys

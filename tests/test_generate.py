@@ -8,8 +8,13 @@ import pytest
 import soundfile
 from trained_runs import plucks, sines
 
-from apps import generate
+from apps import build, generate
 from apps.data import read_table
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_cache(monkeypatch):
+    monkeypatch.setattr(build, "remember_programs", lambda: None)
 
 
 def make(run, output, **settings):
@@ -50,6 +55,7 @@ def test_new_sounds_have_the_length_asked_for_and_the_rate_of_the_data(tmp_path,
     assert (tmp_path / "overview.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_more_signals_than_a_chunk_are_all_made(tmp_path):
     count = generate.CHUNK + 1
     make(plucks(), tmp_path, count=count, length=64)
@@ -80,6 +86,7 @@ def test_a_file_of_any_length_comes_back_as_long_as_it_was(tmp_path, length):
     np.testing.assert_allclose(kept, soundfile.read(tmp_path / "in.wav", always_2d=True)[0])
 
 
+@pytest.mark.slow
 def test_another_rate_and_stereo_become_those_of_the_run(tmp_path):
     soundfile.write(tmp_path / "in.flac", sound(44_100, rate=44_100, channels=2), 44_100)
     make(plucks(), tmp_path, mode="reconstruct", input=tmp_path / "in.flac")
@@ -87,6 +94,7 @@ def test_another_rate_and_stereo_become_those_of_the_run(tmp_path):
     assert (made.shape, rate) == ((8000, 1), 8000)
 
 
+@pytest.mark.slow
 def test_a_folder_is_taken_whole_and_like_names_are_kept_apart(tmp_path):
     for name in ("one/a.wav", "two/a.wav", "two/a.flac"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +112,7 @@ def test_without_an_input_test_records_are_reconstructed(tmp_path):
     assert len(list(tmp_path.glob("*-reference.wav"))) == 2
 
 
+@pytest.mark.slow
 def test_a_long_series_passes_through_a_model_of_records_piece_by_piece(tmp_path):
     long = np.random.default_rng(0).random((60, 3))
     np.savetxt(tmp_path / "in.csv", long, delimiter=",", header="a,b,c", comments="")
@@ -116,6 +125,7 @@ def test_a_long_series_passes_through_a_model_of_records_piece_by_piece(tmp_path
     np.testing.assert_allclose(made[:24], first, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_interpolation_begins_and_ends_at_its_files(tmp_path):
     for name, length in (("a", 320), ("b", 256)):
         soundfile.write(tmp_path / f"{name}.wav", sound(length, seed=length), 8000)
@@ -135,6 +145,7 @@ def test_an_interpolation_begins_and_ends_at_its_files(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_an_interpolation_of_draws_begins_at_the_first_of_them(tmp_path):
     make(plucks(), tmp_path, mode="interpolate", count=4, seed=2)
     make(plucks(), tmp_path, mode="sample", count=2, seed=2)

@@ -7,7 +7,11 @@ from scipy.signal import ShortTimeFFT
 from convt1d import _spectral as spectral
 
 RNG = np.random.default_rng(0)
-SIZES = [(16, 4), (64, 16), (128, 32), (512, 128), (64, 50), (128, 30), (32, 40)]
+SIZES = [(16, 4), (64, 50), (128, 32), (128, 30), (32, 40)]
+STATIC = ("hop", "window_length", "centred")
+stft = jax.jit(spectral.stft, static_argnums=1, static_argnames=STATIC)
+magnitude = jax.jit(spectral.magnitude, static_argnums=1)
+log_mel = jax.jit(spectral.log_mel, static_argnums=1, static_argnames=("rate", "bands"))
 
 
 def noise(*shape):
@@ -28,7 +32,7 @@ def hann(length):
 @pytest.mark.parametrize(("n_fft", "hop"), SIZES)
 def test_stft_equals_the_definition_for_any_hop(n_fft, hop):
     signal = noise(2, 700)
-    ours = spectral.stft(jnp.asarray(signal), n_fft, hop=hop)
+    ours = stft(jnp.asarray(signal), n_fft, hop=hop)
     expected = np.stack([reference_stft(row, n_fft, hop, hann(n_fft)) for row in signal])
     np.testing.assert_allclose(ours, expected, atol=3e-6 * np.sqrt(n_fft))
 
@@ -36,7 +40,7 @@ def test_stft_equals_the_definition_for_any_hop(n_fft, hop):
 @pytest.mark.parametrize(("n_fft", "hop"), SIZES)
 def test_stft_equals_scipys(n_fft, hop):
     signal = noise(700)
-    ours = np.asarray(spectral.stft(jnp.asarray(signal), n_fft, hop=hop))
+    ours = np.asarray(stft(jnp.asarray(signal), n_fft, hop=hop))
     scipys = ShortTimeFFT(hann(n_fft), hop, 8000, fft_mode="onesided", phase_shift=None)
     expected = scipys.stft(signal, p0=0, p1=len(ours), padding="even").T
     np.testing.assert_allclose(ours, expected, atol=3e-6 * np.sqrt(n_fft))
@@ -45,7 +49,7 @@ def test_stft_equals_scipys(n_fft, hop):
 @pytest.mark.parametrize(("n_fft", "hop"), SIZES)
 def test_frames_that_are_not_centred_begin_at_their_sample_and_stay_inside(n_fft, hop):
     signal = noise(700)
-    ours = spectral.stft(jnp.asarray(signal), n_fft, hop=hop, centred=False)
+    ours = stft(jnp.asarray(signal), n_fft, hop=hop, centred=False)
     starts = range(0, 700 - n_fft + 1, hop)
     expected = np.stack([np.fft.rfft(hann(n_fft) * signal[at : at + n_fft]) for at in starts])
     np.testing.assert_allclose(ours, expected, atol=3e-6 * np.sqrt(n_fft))
@@ -54,7 +58,7 @@ def test_frames_that_are_not_centred_begin_at_their_sample_and_stay_inside(n_fft
 @pytest.mark.parametrize("n_fft", [64, 256])
 def test_a_short_window_stands_in_the_middle_of_its_frame(n_fft):
     signal = noise(1, 400)
-    ours = spectral.stft(jnp.asarray(signal), n_fft, hop=20, window_length=40)
+    ours = stft(jnp.asarray(signal), n_fft, hop=20, window_length=40)
     before = (n_fft - 40) // 2
     window = np.pad(hann(40), (before, n_fft - 40 - before))
     np.testing.assert_allclose(ours[0], reference_stft(signal[0], n_fft, 20, window), atol=3e-5)
@@ -74,14 +78,14 @@ def test_both_lowerings_are_the_same_transform(monkeypatch):
 
 def test_channels_are_transformed_one_by_one_and_stay_last():
     signal = jnp.asarray(noise(2, 300, 3))
-    together = spectral.magnitude(signal, 64)
+    together = magnitude(signal, 64)
     assert together.shape == (2, 19, 33, 3)
-    alone = [spectral.magnitude(signal[:, :, channel], 64) for channel in range(3)]
+    alone = [magnitude(signal[:, :, channel], 64) for channel in range(3)]
     np.testing.assert_allclose(together, jnp.stack(alone, axis=-1), atol=1e-5)
-    np.testing.assert_allclose(spectral.magnitude(signal[0, :, 0], 64), alone[0][0], atol=1e-5)
+    np.testing.assert_allclose(magnitude(signal[0, :, 0], 64), alone[0][0], atol=1e-5)
 
 
-@pytest.mark.parametrize("n_fft", [16, 64, 128, 512])
+@pytest.mark.parametrize("n_fft", [32, 128])
 def test_gradients_at_silence_are_zero_and_finite(n_fft):
     silence = jnp.zeros((1, 600, 1))
     for measure in (
@@ -130,9 +134,9 @@ def test_the_gradient_of_the_fast_transform_is_its_adjoint_and_differentiates_ag
 
 def test_float64_gives_float64_and_half_precision_is_lifted():
     with jax.enable_x64(True):
-        assert spectral.stft(jnp.zeros((1, 64), jnp.float64), 16).dtype == jnp.complex128
-        assert spectral.magnitude(jnp.zeros((1, 999), jnp.float64), 256).dtype == jnp.float64
-    assert spectral.magnitude(jnp.zeros((1, 64), jnp.bfloat16), 16).dtype == jnp.float32
+        assert stft(jnp.zeros((1, 64), jnp.float64), 16).dtype == jnp.complex128
+        assert magnitude(jnp.zeros((1, 300), jnp.float64), 128).dtype == jnp.float64
+    assert magnitude(jnp.zeros((1, 64), jnp.bfloat16), 16).dtype == jnp.float32
 
 
 def independent_mel(rate, n_fft, bands, low, high, scale, norm):
@@ -195,7 +199,7 @@ def test_no_triangle_of_the_four_scale_loss_is_empty():
 def test_log_mel_of_a_tone_peaks_in_the_band_of_its_frequency():
     time = np.arange(2048) / 8000
     tone = jnp.asarray(np.sin(2 * np.pi * 1000 * time)[None], jnp.float32)
-    levels = spectral.log_mel(tone, 256, rate=8000, bands=40)[0, 16]
+    levels = log_mel(tone, 256, rate=8000, bands=40)[0, 16]
     assert int(levels.argmax()) == int(spectral.mel_filterbank(8000, 256, 40)[32].argmax())
 
 
