@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -215,10 +216,21 @@ def _table(report: Mapping[str, Any]) -> Any:
 
 
 def _save(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the report whole or not at all."""
+    """Write the report whole or not at all. A number that is not finite is null: JSON has none."""
+
+    def exact(value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
+
+    metrics = {
+        name: {key: exact(each) for key, each in value.items()}
+        for name, value in report["metrics"].items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    half.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    half.write_text(
+        json.dumps({**report, "metrics": metrics}, indent=2, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
     half.replace(path)
 
 

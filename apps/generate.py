@@ -126,7 +126,7 @@ def generate(wanted: Generate) -> int:
     folder = wanted.output or wanted.run / "generated" / f"{wanted.mode}-{command_line.stamp()}"
     try:
         files = write(folder, made, run=run, wanted=wanted)
-    except OSError as error:
+    except (ValueError, OSError) as error:  # a signal that is not finite is no file either
         raise ConfigError(f"output={folder} cannot be written: {error}") from error
     console.print(
         f"{_told(made, run)} from {wanted.run}, step {run.step}, {wanted.weights} weights"

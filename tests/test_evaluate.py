@@ -60,6 +60,12 @@ def test_the_table_knows_every_metric():
     assert audio | series | {"kl", "correlation_difference"} == set(evaluate.MEANINGS)
 
 
+def test_a_score_that_is_no_number_is_null_in_the_file(tmp_path):
+    metrics = {"si_sdr": {"mean": float("nan"), "std": None}}
+    evaluate._save(tmp_path / "report.json", {"records": 1, "metrics": metrics})
+    assert json.loads((tmp_path / "report.json").read_text())["metrics"]["si_sdr"]["mean"] is None
+
+
 def test_the_default_file_is_in_the_run_and_names_split_and_step():
     assert evaluate.main([f"run={sines()}", "split=train"]) == 0
     report = json.loads((sines() / "evaluation-train-0000004.json").read_text())

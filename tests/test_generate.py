@@ -10,6 +10,7 @@ from trained_runs import plucks, sines
 
 from apps import build, generate
 from apps.data import read_table
+from apps.objectives import vae
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +227,13 @@ def test_what_a_run_cannot_do_is_said(capsys, tmp_path):
     assert "cannot be written" in refused(
         capsys, f"run={plucks()}", "count=1", f"output={tmp_path / 'file'}"
     )
+
+
+def test_a_model_that_makes_no_numbers_is_told_of_in_one_line(capsys, tmp_path, monkeypatch):
+    silent = np.full((1, 512, 1), np.nan, np.float32)
+    monkeypatch.setattr(vae, "decode", lambda model, latent, *, length: silent)
+    said = refused(capsys, f"run={plucks()}", "count=1", f"output={tmp_path}")
+    assert "has NaN or infinite values" in said
 
 
 @pytest.mark.parametrize("door", ["generate", "evaluate", "export"])
