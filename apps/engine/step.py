@@ -1,5 +1,6 @@
 """The training step: pure, compiled once, its state donated; the same for every objective."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from apps.engine.state import Player, Trainable, TrainState, averaged, inexact_a
 
 Metrics = dict[str, Array]
 Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
+_Structure = Any  # jax.tree_util.PyTreeDef, which type checkers do not see
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,7 @@ def make_train_step(
     if not 0 <= ema_decay < 1:
         raise ValueError(f"`ema_decay` is {ema_decay}: it must lie in [0, 1)")
 
-    @eqx.filter_jit(donate="all-except-first")
-    def step(batch: PyTree, state: TrainState) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(turns))
         players, metrics = dict(state.players), {}
         for turn, key in zip(turns, keys, strict=True):
@@ -85,10 +86,50 @@ def make_train_step(
             name: _average(player, state.step, ema_decay, trainable)
             for name, player in players.items()
         }
-        state = TrainState(step=state.step + 1, key=state.key, players=players)
-        return pin((state, metrics), mesh)
+        return pin((TrainState(state.step + 1, state.key, players), metrics), mesh)
 
-    return lambda state, batch: step(batch, state)
+    return _compile(step)
+
+
+def _compile(step: Step) -> Step:
+    """Compiles a step whose state has leaves that are no arrays; the state is donated.
+
+    Not `eqx.filter_jit`: that waits for every result, and the host could never run ahead.
+    """
+
+    @functools.partial(jax.jit, static_argnums=(2, 3), donate_argnums=(0,))
+    def compiled(
+        arrays: list[Array], batch: PyTree, structure: _Structure, others: tuple[Any, ...]
+    ) -> tuple[list[Array], Metrics]:
+        state, metrics = step(_join(structure, arrays, others), batch)
+        changed, found, _ = _divide(state)
+        if found != structure:
+            raise TypeError(
+                "the step changed the form of the state: an optimiser has to return a state like "
+                "the one it was given"
+            )
+        return changed, metrics
+
+    def call(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        arrays, structure, others = _divide(state)
+        arrays, metrics = compiled(arrays, batch, structure, others)
+        return _join(structure, arrays, others), metrics
+
+    return call
+
+
+def _divide(state: TrainState) -> tuple[list[Array], _Structure, tuple[Any, ...]]:
+    """Returns a state's arrays, its form, and its other leaves with None where an array was."""
+    leaves, structure = jax.tree.flatten(state)
+    arrays = [leaf for leaf in leaves if eqx.is_array(leaf)]
+    return arrays, structure, tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
+
+
+def _join(structure: _Structure, arrays: list[Array], others: tuple[Any, ...]) -> TrainState:
+    rest = iter(arrays)
+    return jax.tree.unflatten(
+        structure, [next(rest) if other is None else other for other in others]
+    )
 
 
 def _move(

@@ -185,6 +185,38 @@ def test_steps_compile_once_move_no_array_and_transfer_nothing(objective, device
     assert len(compiled) == 1
 
 
+def test_a_step_returns_before_its_result_is_there():
+    def slow(model, others, batch, *, key, step):
+        del others, batch, key, step
+        big = jnp.full((500, 500), model)
+        for _ in range(30):
+            big = jnp.tanh(big @ big)
+        return jnp.sum(big), {}
+
+    models, optimisers = {"one": jnp.zeros(())}, {"one": optax.sgd(1.0)}
+    mesh = make_mesh("one", BATCH)
+    state = place(init_state(models, optimisers, key=KEY), mesh)
+    step = make_train_step([Turn("one", slow)], optimisers, mesh=mesh)
+    batch = place_batch(batch_at(0), mesh)
+    state, metrics = step(state, batch)
+    jax.block_until_ready((state, metrics))
+    state, metrics = step(state, batch)
+    assert not metrics["one/loss"].is_ready()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_step_that_changes_the_form_of_the_state_is_refused():
+    def drop(updates, state, params=None):
+        del state, params
+        return updates, ()
+
+    optimisers = {"vae": optax.GradientTransformation(lambda params: params, drop)}
+    mesh = make_mesh("one", BATCH)
+    state = place(init_state(vae_players()[0], optimisers, key=KEY), mesh)
+    step = make_train_step(VAE, optimisers, mesh=mesh)
+    with pytest.raises(TypeError, match="the step changed the form of the state"):
+        step(state, place_batch(batch_at(0), mesh))
+
+
 def test_the_state_is_donated():
     state, step, mesh = setup(devices="all")
     weight = state.players["vae"].ema.encoder.weight
