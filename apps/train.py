@@ -31,6 +31,7 @@ DOOR = Door(
         ("experiment=plucks_vae", "the demonstration, on strings made on the fly"),
         ("experiment=fsdd_vae data.root=FOLDER", "spoken digits, downloaded to FOLDER"),
         ("data=audio_folder data.root=FOLDER data.rate=16000", "your own recordings"),
+        ("data=arrays data.path=FILE data.length=128 objective=vae_series", "your time series"),
         ("run=runs/NAME train.steps=5000", "go on with a run, and make it longer"),
         ("experiment=sines_vae optimiser.learning_rate=3e-4,1e-3 -m", "one run for each value"),
     ),

@@ -217,6 +217,14 @@ def test_the_examples_of_the_help_compose():
             read(Config, given)
 
 
+def test_the_training_commands_of_the_readme_are_answered():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python -m apps\.train (.*?)(?: *#.*)?$", text, flags=re.MULTILINE)
+    assert len(commands) > 3
+    for words in commands:
+        assert enter(*words.split()) == 0, words
+
+
 @pytest.mark.parametrize(
     "words", [["--help"], ["train.stepz=3"], ["model=dca"], ["--help", "data"], ["model.latent=x"]]
 )
