@@ -6,7 +6,7 @@ import platform
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from apps import command_line, config
 from apps.config import Config
@@ -17,8 +17,11 @@ if TYPE_CHECKING:  # what brings jax is imported once the config is right
     from jax.sharding import Mesh
     from rich.console import Console
 
-    from apps.data import Signal, Source
+    from apps.data import Loader, Signal, Source
+    from apps.engine.checkpoint import Checkpoints
+    from apps.engine.log import Log
     from apps.engine.state import TrainState
+    from apps.engine.step import Step
 
 DOOR = Door(
     command="python -m apps.train",
@@ -58,54 +61,79 @@ def train(wanted: Config) -> int:
 
     from apps import build
     from apps.data import RecordError
+    from apps.engine import loop
     from apps.engine.checkpoint import CheckpointError
-    from apps.engine.lock import InUseError
-    from apps.engine.log import Log
-    from apps.engine.loop import NonFiniteError
-    from apps.engine.loop import train as loop
     from apps.engine.signals import StopSignal
 
     console = Console()
     build.remember_programs()
     with ExitStack() as stack:
-        try:
-            training, test = build.source(wanted, "train"), build.source(wanted, "test")
-            loader, mesh = build.loader(wanted, training), build.mesh(wanted)
-            step = build.step(wanted, training.signal, mesh)
-            template = build.template(wanted, training.signal, mesh)
-            checkpoints = stack.enter_context(build.checkpoints(wanted, folder))
-            begin_folder(wanted, folder, training.signal)
-            log = stack.enter_context(Log(folder, console=console))
-            found = checkpoints.restore(template)
-        except (ValueError, OSError, InUseError, CheckpointError) as error:
-            raise ConfigError(str(error)) from error
-        done, state = found or (0, build.begun(wanted, training.signal, mesh))
-        introduce(console, wanted, records=(training, test), mesh=mesh)
-        tabulate(console, state, training.signal.length)
-        tell_start(console, wanted, folder, done)
+        run = prepare(wanted, folder, console, stack)
         stop = stack.enter_context(StopSignal())
         try:
-            loop(
-                state,
-                step=step,
-                batches=loader.batches,
-                mesh=mesh,
+            loop.train(
+                run.state,
+                step=run.step,
+                batches=run.loader.batches,
+                mesh=run.mesh,
                 steps=wanted.train.steps,
                 cadence=build.cadence(wanted),
-                checkpoints=checkpoints,
-                log=log,
-                evaluate=build.evaluator(wanted, test),
-                sample=build.sampler(wanted, test),
+                checkpoints=run.checkpoints,
+                log=run.log,
+                evaluate=build.evaluator(wanted, run.test),
+                sample=build.sampler(wanted, run.test),
                 stop=stop,
-                names=loader.names,
+                names=run.loader.names,
             )
-        except (NonFiniteError, RecordError, CheckpointError) as error:
-            log.message(str(error))
+        except (loop.NonFiniteError, RecordError, CheckpointError) as error:
+            run.log.message(str(error))
             return 1
     farewell(console, folder)
     if stop.requested:
         raise command_line.Stopped
     return 0
+
+
+class Run(NamedTuple):
+    """All that a loop needs."""
+
+    state: "TrainState"
+    step: "Step"
+    loader: "Loader"
+    test: "Source"
+    mesh: "Mesh"
+    checkpoints: "Checkpoints"
+    log: "Log"
+
+
+def prepare(wanted: Config, folder: Path, console: "Console", stack: ExitStack) -> Run:
+    """Make the objects, begin or resume in the folder, and say what is about to happen.
+
+    Raises:
+        ConfigError: If anything is not as the settings have it.
+    """
+    from apps import build
+    from apps.engine.checkpoint import CheckpointError
+    from apps.engine.lock import InUseError
+    from apps.engine.log import Log
+
+    try:
+        training, test = build.source(wanted, "train"), build.source(wanted, "test")
+        signal = training.signal
+        loader, mesh = build.loader(wanted, training), build.mesh(wanted)
+        step = build.step(wanted, signal, mesh)
+        template = build.template(wanted, signal, mesh)
+        checkpoints = stack.enter_context(build.checkpoints(wanted, folder))
+        begin_folder(wanted, folder, signal)
+        log = stack.enter_context(Log(folder, console=console))
+        found = checkpoints.restore(template)
+    except (ValueError, OSError, InUseError, CheckpointError) as error:
+        raise ConfigError(str(error)) from error
+    introduce(console, wanted, records=(training, test), mesh=mesh)
+    done, state = found or (0, build.begun(wanted, signal, mesh))
+    tabulate(console, state, signal.length)
+    tell_start(console, wanted, folder, done)
+    return Run(state, step, loader, test, mesh, checkpoints, log)
 
 
 def find_folder(wanted: Config) -> Path:
