@@ -47,7 +47,7 @@ def snake(x: Float[Array, "*shape channels"], alpha: Float[Array, " channels"]) 
         >>> convt1d.snake(jnp.zeros((2, 5, 3)), jnp.ones(3)).shape
         (2, 5, 3)
     """
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = jnp.float32 if jnp.finfo(x.dtype).bits < 32 else x.dtype
     frequency = alpha.astype(wide).reshape((1,) * (x.ndim - 1) + alpha.shape)
     return _snake(x.astype(wide), frequency).astype(x.dtype)
 

@@ -229,7 +229,8 @@ class ConvTranspose1d(eqx.Module):
             check_signal("ConvTranspose1d", x.shape, self.in_channels, first=self.channel_first)
             weight, weight_unit = _unitless(value_of(self.weight))
             if self.w_mask is not None:
-                weight = weight * jnp.asarray(self.w_mask.array, weight.dtype)
+                mask = jnp.asarray(self.w_mask.array, weight.dtype)
+                weight = weight * jnp.broadcast_to(mask, weight.shape)
             self.out_length(x.shape[-1 if self.channel_first else -2])
             y = conv_transpose1d(
                 x.swapaxes(-1, -2) if self.channel_first else x,

@@ -98,7 +98,7 @@ def coarsen_gemm(y: Array, w: Array, form: Form) -> Array:
     patches = _patches(y, form)  # (B, L, K, O)
     taps, out, per_group = w.shape
     if per_group == 1:
-        products = (patches * w[:, :, 0]).reshape(*patches.shape[:3], groups, out // groups)
+        products = (patches * w[None, None, :, :, 0]).reshape(*patches.shape[:3], groups, out // groups)
         return products.sum(axis=(2, 4))
     if groups == 1:
         return _matmul(
@@ -134,7 +134,7 @@ def _taps(x: Array, w: Array, form: Form) -> Array:
     groups = form.groups
     if per_group == 1:
         spread = jnp.broadcast_to(x[..., None], (*x.shape, out // groups))
-        return spread.reshape(batch, length, 1, out) * w[:, :, 0]
+        return spread.reshape(batch, length, 1, out) * w[None, None, :, :, 0]
     if groups == 1:
         rows = _matmul(x.reshape(-1, channels), w.reshape(taps * out, channels).T, form)
         return rows.reshape(batch, length, taps, out)

@@ -106,7 +106,7 @@ class Decoder(eqx.Module):
         channels: tuple[int, ...],
         stride_kernels: tuple[int, ...] = (),
         kernel_size: int = 7,
-        latent_kernel_size: int = 3,
+        latent_kernel_size: int = 7,
         dilations: tuple[int, ...] = (1, 3, 9),
         activation: str = "snake",
         weight_norm: bool = True,

@@ -1,0 +1,120 @@
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import convt1d
+from convt1d import Conv1d, ConvTranspose1d, Snake, WeightNorm
+from convt1d.models import VAE, Decoder, Encoder
+
+KEY = jax.random.key(3)
+DENSE = {"entry": "dense", "length": 10, "dilations": (), "activation": "relu"}
+
+MODELS = {
+    "layer": lambda: ConvTranspose1d((6, 4), 3, 4, 2, b_init=1.0, key=KEY),
+    "cropped, grouped": lambda: ConvTranspose1d(
+        (4, 6), 6, 5, 3, groups=2, crop=(3, 1), output_padding=1, channel_first=True, name="up"
+    ),
+    "masked, frozen": lambda: ConvTranspose1d(
+        (6, 4), 3, 4, w_mask=np.arange(4) > 1, param_type=convt1d.Frozen
+    ),
+    "convolution": lambda: Conv1d(4, 6, 5, stride=2, padding=(3, 1), b_init=None, key=KEY),
+    "snake": lambda: Snake(5),
+    "normed": lambda: WeightNorm(Conv1d(4, 6, 5, dilation=2, key=KEY)),
+    "decoder": lambda: Decoder(1, 3, strides=(3, 2), channels=(6, 4, 3), key=KEY),
+    "dense": lambda: VAE(
+        Encoder(2, 6, strides=(2, 2), channels=(5, 4), key=KEY, **DENSE),
+        Decoder(2, 3, strides=(2, 2), channels=(5, 4), output="none", key=KEY, **DENSE),
+    ),
+}
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
+def test_what_was_saved_is_what_is_loaded(make, tmp_path):
+    model = make()
+    changed = jax.tree.map(lambda leaf: leaf * 1.5 if eqx.is_inexact_array(leaf) else leaf, model)
+    convt1d.save(tmp_path, changed, extra={"rate": 8000})
+    again = convt1d.load(tmp_path)
+    assert eqx.tree_equal(again, changed)
+    assert convt1d.load_description(tmp_path)["extra"] == {"rate": 8000}
+
+
+def test_the_files_are_plain_json_and_named_arrays(tmp_path):
+    convt1d.save(tmp_path, MODELS["decoder"]())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
+    description = json.loads((tmp_path / "model.json").read_text())
+    assert description["model"]["class"] == "Decoder"
+    assert description["model"]["arguments"]["strides"] == [3, 2]
+    assert "stages.0.up.layer.weight" in load_file(tmp_path / "model.safetensors")
+
+
+def test_saving_over_a_model_replaces_it(tmp_path):
+    convt1d.save(tmp_path, MODELS["decoder"]())
+    convt1d.save(tmp_path, MODELS["snake"]())
+    assert eqx.tree_equal(convt1d.load(tmp_path), Snake(5))
+
+
+def test_a_module_of_ones_own_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="a Linear cannot be saved: it must be one of VAE, Deco"):
+        convt1d.save(tmp_path, eqx.nn.Linear(2, 3, key=KEY))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_wrapper_of_a_weight_is_refused(tmp_path):
+    class Wrapper(eqx.Module):
+        value: jax.Array
+
+    layer = ConvTranspose1d((6, 4), 3, 4, param_type=Wrapper)
+    with pytest.raises(ValueError, match="a weight of type Wrapper cannot be saved"):
+        convt1d.save(tmp_path, layer)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"model\.json is not there: `folder` must be one"):
+        convt1d.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.pop("weight"), "weight is missing"),
+        (lambda a: a.update(other=np.ones(2)), "other is unknown"),
+        (lambda a: a.update(bias=np.ones(2)), r"bias has shape \(2,\) instead of \(3,\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_all_named(change, message, tmp_path):
+    convt1d.save(tmp_path, MODELS["layer"]())
+    arrays = load_file(tmp_path / "model.safetensors")
+    change(arrays)
+    save_file(arrays, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=rf"model\.safetensors does not fit .*{message}"):
+        convt1d.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"model\.json is not JSON"),
+        ("[]", r"model\.json has format None, but this version reads format 1"),
+        ('{"format": 2}', r"model\.json has format 2, but this version"),
+        (
+            '{"format": 1, "model": {"class": "os.system", "arguments": {}}}',
+            r"model\.json names the class 'os\.system', which is none of VAE, Decoder",
+        ),
+    ],
+)
+def test_a_strange_description_is_refused(text, message, tmp_path):
+    convt1d.save(tmp_path, MODELS["layer"]())
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        convt1d.load(tmp_path)
+
+
+def test_half_precision_weights_travel(tmp_path):
+    layer = ConvTranspose1d((6, 4), 3, 4, w_init=jnp.ones((4, 3, 4), jnp.bfloat16))
+    convt1d.save(tmp_path, layer)
+    assert convt1d.load(tmp_path).weight.dtype == jnp.bfloat16
