@@ -38,6 +38,7 @@ from apps.engine.stored import CheckpointError as CheckpointError
 from apps.engine.stored import restore_ema as restore_ema
 
 _UNFINISHED = "*.orbax-checkpoint-tmp*"
+_RETIRED = "retired"
 _ROOM = 1.1  # bytes needed on the disk for a byte of the state: small files, metadata
 _logger = logging.getLogger("apps.engine.checkpoint")
 
@@ -92,7 +93,7 @@ class Checkpoints:
                 f"checkpoints cannot be written to {self.folder}: {error.strerror}"
             ) from error
         try:
-            self._remove_unfinished()
+            self._remove_leftovers()
             self._set_aside_unreadable()
             self._quiet = _Quiet()
             self._manager = self._open(keep_latest, keep_best if best_metric is not None else 0)
@@ -221,6 +222,9 @@ class Checkpoints:
             best_fn=self._quality if keep_best else None,
             best_mode=self._best_mode,
             cleanup_tmp_directories=True,
+            # Deleting takes many steps, and a kill among them would leave what looks like a
+            # damaged checkpoint; so an old one is first renamed, and removed at the next save.
+            todelete_subdir=_RETIRED,
             # Runs when all files are written and before the folder gets its final name, so a
             # checkpoint is never seen without its seal.
             async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
@@ -277,25 +281,27 @@ class Checkpoints:
     def _settle(self) -> None:
         try:
             self._manager.wait_until_finished()
+            self._remove_leftovers()
         except Exception as error:
             _logger.warning(self._failed(self._saving, error))
 
     def _failed(self, step: int | None, error: Exception) -> str:
         reason = _reason(error)
         # The half-written folder fills the disk, and the list of steps is no longer what is there.
-        self._remove_unfinished()
+        for _ in range(20):
+            time.sleep(0.05)  # files that were on their way when the first one failed
+            if not self._remove_leftovers():
+                break
         self._manager.reload()
         traceback.clear_frames(error.__traceback__)  # they hold the writes that failed with it
         return f"checkpoint {step} was not saved: {reason}. Earlier ones are kept"
 
-    def _remove_unfinished(self) -> None:
-        for _ in range(20):  # files may still be on their way when the first one has failed
-            left = list(self.folder.glob(_UNFINISHED))
-            for folder in left:
-                shutil.rmtree(folder, ignore_errors=True)
-            if not left:
-                return
-            time.sleep(0.05)
+    def _remove_leftovers(self) -> bool:
+        """Removes half-written and retired checkpoints; returns whether there were any."""
+        found = [*self.folder.glob(_UNFINISHED), *self.folder.glob(_RETIRED)]
+        for folder in found:
+            shutil.rmtree(folder, ignore_errors=True)
+        return bool(found)
 
     def _set_aside_unreadable(self) -> None:
         # Orbax reads the metrics of every step before it can be asked for any.

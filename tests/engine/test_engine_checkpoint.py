@@ -136,6 +136,15 @@ def test_the_newest_and_the_best_are_kept_also_over_a_restart(toy):
     assert restore_ema(toy.checkpoints, toy.models, step="best")[0] == 2
 
 
+def test_a_checkpoint_no_longer_kept_goes_in_one_step(toy, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "_remove_leftovers", lambda self: None)
+    save_steps(toy, [1, 2], keep_latest=1)
+    assert integrity.damage(toy.checkpoints / "retired" / "1") is None  # renamed, still whole
+    monkeypatch.undo()
+    Checkpoints(toy.checkpoints).close()
+    assert sorted(path.name for path in toy.checkpoints.iterdir()) == ["2", "lock"]
+
+
 def test_the_best_can_be_the_largest_and_steps_without_a_metric_are_none(toy):
     metrics = {1: {"snr": 3.0}, 2: {"snr": 9.0}, 3: {"snr": 5.0}, 4: {"other": 99.0}}
     options = {"keep_latest": 1, "keep_best": 1, "best_metric": "snr", "best_mode": "max"}
