@@ -98,7 +98,9 @@ def coarsen_gemm(y: Array, w: Array, form: Form) -> Array:
     patches = _patches(y, form)  # (B, L, K, O)
     taps, out, per_group = w.shape
     if per_group == 1:
-        products = (patches * w[None, None, :, :, 0]).reshape(*patches.shape[:3], groups, out // groups)
+        products = (patches * w[None, None, :, :, 0]).reshape(
+            *patches.shape[:3], groups, out // groups
+        )
         return products.sum(axis=(2, 4))
     if groups == 1:
         return _matmul(

@@ -25,6 +25,10 @@ OUTPUTS: dict[str, Callable[[Array], Array]] = {
 
 Layer = Conv1d | ConvTranspose1d | WeightNorm
 
+QUIET = 0.1
+"""Variance at which a residual unit, or the signal before its tanh, begins: each unit near the
+identity, so that a stack of them neither grows nor clips."""
+
 
 def leaky_relu(x: Array) -> Array:
     """Slope 0.2 below zero, as in MelGAN and RAVE."""
@@ -64,7 +68,12 @@ class ResidualUnit(eqx.Module):
         )
         self.second = ACTIVATIONS[activation](channels)
         self.pointwise = convolution(
-            channels, channels, 1, weight_norm=weight_norm, key=pointwise_key
+            channels,
+            channels,
+            1,
+            variance=QUIET,
+            weight_norm=weight_norm,
+            key=pointwise_key,
         )
 
     def __call__(
@@ -104,17 +113,18 @@ def convolution(
     *,
     stride: int = 1,
     dilation: int = 1,
+    variance: float = 1.0,
     weight_norm: bool,
     key: PRNGKeyArray,
 ) -> Layer:
-    """A convolution that keeps the variance of its input, weight-normalised if asked."""
+    """A convolution whose output has ``variance`` times its input's, weight-normalised if asked."""
     layer = Conv1d(
         in_channels,
         out_channels,
         kernel_size,
         stride=stride,
         dilation=dilation,
-        w_init=jax.nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
+        w_init=jax.nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal"),
         key=key,
     )
     return WeightNorm(layer) if weight_norm else layer

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from convt1d.models.blocks import (
     ACTIVATIONS,
     OUTPUTS,
+    QUIET,
     Layer,
     ResidualUnit,
     check_choice,
@@ -146,7 +147,14 @@ class Decoder(eqx.Module):
         self.stages = tuple(self._stage(i, widths, key=k) for i, k in enumerate(keys))
         self.closing = ACTIVATIONS[activation](widths[-1]) if closes else None
         self.last = (
-            convolution(widths[-1], signal, kernel_size, weight_norm=weight_norm, key=last_key)
+            convolution(
+                widths[-1],
+                signal,
+                kernel_size,
+                variance=QUIET,
+                weight_norm=weight_norm,
+                key=last_key,
+            )
             if closes
             else None
         )
