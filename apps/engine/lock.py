@@ -1,5 +1,7 @@
 """One run in a folder at a time."""
 
+import errno
+import logging
 import os
 import sys
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import IO
 # Locks byte 2^30 of the file: on Windows a locked byte cannot be read, and the text at the start
 # tells a second run who holds the lock.
 _BYTE = 1 << 30
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # Windows says the first or the last
+_logger = logging.getLogger("apps.engine.lock")
 
 
 class InUseError(RuntimeError):
@@ -30,7 +34,13 @@ class Lock:
         self._file: IO[str] | None = path.open("a+", encoding="utf-8")
         try:
             _acquire(self._file)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _HELD:  # some network drives have no locks
+                _logger.warning(
+                    f"{path.parent} cannot be locked ({error.strerror}): "
+                    f"see to it that no second run uses it"
+                )
+                return
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
             self._file.close()

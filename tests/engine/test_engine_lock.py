@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 
@@ -22,6 +23,15 @@ def test_a_folder_in_use_is_refused_and_one_released_is_not(tmp_path):
     lock.release()
     lock.release()
     Lock(tmp_path / "lock").release()
+
+
+def test_a_drive_without_locks_costs_a_warning(tmp_path, monkeypatch, caplog):
+    def refuse(file):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("apps.engine.lock._acquire", refuse)
+    Lock(tmp_path / "lock").release()
+    assert "cannot be locked (No locks available): see to it that no second run" in caplog.text
 
 
 def test_the_lock_of_a_process_that_was_killed_is_taken_over(tmp_path):
