@@ -177,3 +177,44 @@ def test_the_continuous_integration_takes_the_first_python_that_is_new_enough(tm
         check=True,
     )
     assert done.stdout == "python3.12 scripts/test.py --fast\n"
+
+
+@pytest.mark.slow
+def test_the_demo_trains_plays_and_measures_and_does_not_train_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    script = load("demo")
+    monkeypatch.setattr(script, "prepare", lambda: Path(sys.executable))
+    small = ["train.steps=4", "data.count=64", "data.length=1024", "model.channels=[8,8,8]"]
+    words = ["--run", str(tmp_path / "run"), *small]
+    assert script.main(words) == 0
+    first = capfd.readouterr().out
+    made = tmp_path / "run" / "generated"
+    for folder in ("sample", "reconstruct"):
+        assert str(made / folder) in first
+        assert (made / folder / "overview.png").is_file()
+        assert list((made / folder).glob("*.wav"))
+    assert "step 4 of 4" in first
+    assert "si_sdr" in first
+
+    def train_alone(command: list[str | Path]) -> int:
+        return environment.run(command) if "apps.train" in command else 0
+
+    monkeypatch.setattr(script, "run", train_alone)
+    assert script.main(words) == 0
+    second = capfd.readouterr().out
+    assert "is at step 4 of 4" in second
+    assert "step 4 of 4 ·" not in second
+
+
+def test_the_demo_stops_where_a_part_of_it_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    script = load("demo")
+    monkeypatch.setattr(script, "prepare", lambda: Path(sys.executable))
+    monkeypatch.setattr(script, "run", lambda command: 130 if "apps.train" in command else 0)
+    assert script.main([]) == 130
+    end = capsys.readouterr().out.splitlines()[-1]
+    assert end == (
+        "The demo stopped at apps.train, with exit code 130; the same command goes on from there."
+    )
