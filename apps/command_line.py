@@ -205,7 +205,7 @@ def quoted(text: str) -> str:
     "'it\\'s (1, 2)=三'"
     """
     doubled = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
-    return "'" + doubled.replace("${", "\\${") + "'"
+    return "'" + re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", doubled) + "'"
 
 
 def _values(prepared: Sequence[str]) -> dict[str, Any]:
@@ -280,7 +280,7 @@ def _plain(node: Any) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     for text in _texts(OmegaConf.to_container(node, resolve=False)):
-        if re.search(r"(?<!\\)\$\{", text):
+        if re.search(r"(?<!\\)(\\\\)*\$\{", text):
             raise ConfigError(f"{text!r} is to be looked up; write the value itself")
     return cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))  # \\${ becomes ${
 

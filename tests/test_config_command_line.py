@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apps import command_line, config
@@ -95,6 +95,7 @@ def test_a_path_may_hold_any_letter(name: str, key: str, tmp_path: Path):
 
 
 @given(st.text(st.characters(exclude_categories=["C"]), min_size=1))
+@example("\\${home}")
 def test_a_quoted_text_is_read_by_hydra_as_it_stands(text: str):
     from omegaconf import OmegaConf
 
@@ -120,6 +121,7 @@ WRONG = {
     "bracket": (["model.strides=[2,4"], "cannot read 'model.strides=[2,4': write numbers as"),
     "option": (["--helpp"], "--helpp is not an option; there are --help,"),
     "environment": (["model.latent=${oc.env:HOME}"], "is to be looked up; write the value itself"),
+    "disguised": (["name='\\\\${oc.env:HOME}'"], "is to be looked up; write the value itself"),
     "other_setting": (["model.latent=${model.hop}"], "is to be looked up; write the value itself"),
     "target": (["_target_=os.system"], "_target_ is not a setting"),
     "nested_target": (["model._target_=os.system"], "model._target_ is not a setting"),
