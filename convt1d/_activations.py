@@ -6,11 +6,15 @@ does not matter, so a reduction to $|r| \le \pi/2$ and two short polynomials giv
 derivative at the speed of memory.
 """
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from convt1d._channels import spread
 
 # pi in four parts whose products with integers below 2**13 are exact in float32 (Cody & Waite
 # 1980): what is left after the subtractions keeps its last bits.
@@ -84,11 +88,18 @@ def _snake(x: Array, alpha: Array) -> Array:
 
 @_snake.defjvp
 def _snake_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    (x, alpha), (dx, dalpha) = primals, tangents
+    return _snake(*primals), _snake_tangent(*primals, *tangents)
+
+
+# Kept for the backward pass are x and alpha alone: the factors below are cheaper to compute again
+# than to write to memory and read back, three signals for each activation.
+@functools.partial(jax.checkpoint, prevent_cse=False)
+def _snake_tangent(x: Array, alpha: Array, dx: Array, dalpha: Array) -> Array:
     sine, cosine = _sine_cosine(alpha * x)
     inverse = 1 / (alpha + 1e-9)
-    square, double = sine * sine * inverse, 2 * sine * cosine * inverse  # sin(2 alpha x) / alpha
-    return x + square, (1 + alpha * double) * dx + (x * double - square * inverse) * dalpha
+    double = 2 * sine * cosine * inverse  # sin(2 alpha x) / alpha
+    by_alpha = x * double - (sine * inverse) ** 2
+    return (1 + alpha * double) * dx + by_alpha * spread(dalpha.reshape(-1), x.shape)
 
 
 def _sine_cosine(u: Array) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Inexact
 
 from convt1d import _trilinear
+from convt1d._channels import add_bias
 from convt1d._geometry import (
     Crop,
     Padding,
@@ -114,7 +115,7 @@ def conv_transpose1d(
         precision=precision,
     )
     y = _trilinear.refine(x, weight, form=form, lowering=check_lowering(lowering))
-    return y if bias is None else y + bias[None, None]
+    return y if bias is None else add_bias(y, bias.astype(y.dtype))
 
 
 def conv1d(
@@ -190,7 +191,7 @@ def conv1d(
         precision=precision,
     )
     y = _trilinear.coarsen(x, rows, form=form, lowering=check_lowering(lowering))
-    return y if bias is None else y + bias[None, None]
+    return y if bias is None else add_bias(y, bias.astype(y.dtype))
 
 
 def resolve_crop(

@@ -232,22 +232,22 @@ class ConvTranspose1d(eqx.Module):
                 mask = jnp.asarray(self.w_mask.array, weight.dtype)
                 weight = weight * jnp.broadcast_to(mask, weight.shape)
             self.out_length(x.shape[-1 if self.channel_first else -2])
+            bias = value_of(self.bias)
+            quantities = [q for q in (unit, weight_unit, _unitless(bias)[1]) if q is not None]
             y = conv_transpose1d(
                 x.swapaxes(-1, -2) if self.channel_first else x,
                 weight,
+                None if quantities else bias,
                 stride=self.spacing,
                 dilation=self.rhs_dilation,
                 groups=self.groups,
                 crop=self.crop,
                 lowering=self.lowering,
             )
-            if self.channel_first:
-                y = y.swapaxes(-1, -2)
-            y = _with_units(y, unit, weight_unit)
-            if self.bias is None:
-                return y
-            shape = (-1, 1) if self.channel_first else (1, -1)
-            return y + value_of(self.bias).reshape((1,) * (y.ndim - 2) + shape)
+            if quantities:
+                y = _with_units(y, unit, weight_unit)
+                y = y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+            return y.swapaxes(-1, -2) if self.channel_first else y
 
 
 class Conv1d(eqx.Module):
