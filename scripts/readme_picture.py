@@ -13,7 +13,7 @@ from apps.data import read_signal
 RATE = 8000
 MADE = ROOT / "runs" / "demo" / "generated" / "reconstruct"
 PICTURE = ROOT / ".github" / "plucks.png"
-STRINGS = ("plucks-0", "plucks-1024")  # a low and a high one
+STRINGS = {"plucks-0": "a low string", "plucks-1024": "a high string"}
 
 
 def main() -> int:
@@ -22,13 +22,13 @@ def main() -> int:
         sys.exit(f"{MADE} is not there: run `python scripts/demo.py` first")
     rows = [
         pictures.Comparison(
-            name.replace("-", " "),
+            title,
             *(
                 read_signal(MADE / f"{name}-{part}.wav", rate=RATE, channels=1)
                 for part in ("reconstruction", "reference")
             ),
         )
-        for name in STRINGS
+        for name, title in STRINGS.items()
     ]
     print(pictures.save(pictures.grid(rows, rate=RATE), PICTURE, dots_per_inch=90))
     return 0
