@@ -48,7 +48,7 @@ def source(config: Config, split: str) -> Source:
         case settings.Plucks():
             return Plucks(
                 split=split, length=data.length, rate=data.rate, count=data.count, seed=data.seed,
-                lowest=data.lowest, highest=data.highest
+                lowest=data.lowest, highest=data.highest, hiss=data.hiss
             )  # fmt: skip
         case settings.Sines():
             return Sines(

@@ -47,7 +47,8 @@ class Plucks:
         count: records of the training split; the test split has as many of its own
         seed: chooses the records, apart from train.seed
         lowest: the lowest note, MIDI number; 45 is A2, 110 Hz
-        highest: the highest note, MIDI number; 76 is E5, 659 Hz
+        highest: the highest note, MIDI number; 69 is A4, 440 Hz
+        hiss: standard deviation of the noise floor; full scale is 1
     """
 
     kind: Literal["plucks"] = "plucks"
@@ -56,12 +57,14 @@ class Plucks:
     count: int = 2048
     seed: int = 0
     lowest: int = 45
-    highest: int = 76
+    highest: int = 69
+    hiss: float = 2e-3
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "rate", "count")
         at_least(0, self, "data", "seed")
         between(0, 127, self, "data", "lowest", "highest")
+        between(0, 1, self, "data", "hiss")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,14 @@
 """The table of layers that every law runs over, and the plainest possible reference."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 
@@ -81,3 +86,15 @@ def scatter(case: Case, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
     before, after = max(-case.low, 0), max(-case.high, 0)
     padded = np.pad(full, ((0, 0), (before, after), (0, 0)))
     return padded[:, max(case.low, 0) : padded.shape[1] - max(case.high, 0)]
+
+
+def drawn(make: Callable[[], Any], *, seed: int = 0) -> Any:
+    """The model that ``make`` makes, with numbers of numpy's: no initialiser need be compiled."""
+    rng = np.random.default_rng(seed)
+
+    def draw(leaf: Any) -> ArrayLike:
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return leaf
+        return jnp.asarray(0.2 * rng.standard_normal(leaf.shape), leaf.dtype)
+
+    return jax.tree.map(draw, eqx.filter_eval_shape(make))

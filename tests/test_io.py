@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import drawn
 from safetensors.numpy import load_file, save_file
 
 import convt1d
@@ -35,16 +36,15 @@ MODELS = {
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
 def test_what_was_saved_is_what_is_loaded(make, tmp_path):
-    model = make()
-    changed = jax.tree.map(lambda leaf: leaf * 1.5 if eqx.is_inexact_array(leaf) else leaf, model)
-    convt1d.save(tmp_path, changed, extra={"rate": 8000})
+    model = drawn(make)
+    convt1d.save(tmp_path, model, extra={"rate": 8000})
     again = convt1d.load(tmp_path)
-    assert eqx.tree_equal(again, changed)
+    assert eqx.tree_equal(again, model)
     assert convt1d.load_description(tmp_path)["extra"] == {"rate": 8000}
 
 
 def test_the_files_are_plain_json_and_named_arrays(tmp_path):
-    convt1d.save(tmp_path, MODELS["decoder"]())
+    convt1d.save(tmp_path, drawn(MODELS["decoder"]))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
     description = json.loads((tmp_path / "model.json").read_text())
     assert description["model"]["class"] == "Decoder"
@@ -53,7 +53,7 @@ def test_the_files_are_plain_json_and_named_arrays(tmp_path):
 
 
 def test_saving_over_a_model_replaces_it(tmp_path):
-    convt1d.save(tmp_path, MODELS["decoder"]())
+    convt1d.save(tmp_path, drawn(MODELS["decoder"]))
     convt1d.save(tmp_path, MODELS["snake"]())
     assert eqx.tree_equal(convt1d.load(tmp_path), Snake(5))
 
@@ -87,7 +87,7 @@ def test_a_folder_without_a_model_is_named(tmp_path):
     ],
 )
 def test_arrays_that_do_not_fit_are_all_named(change, message, tmp_path):
-    convt1d.save(tmp_path, MODELS["layer"]())
+    convt1d.save(tmp_path, drawn(MODELS["layer"]))
     arrays = load_file(tmp_path / "model.safetensors")
     change(arrays)
     save_file(arrays, tmp_path / "model.safetensors")
@@ -108,7 +108,7 @@ def test_arrays_that_do_not_fit_are_all_named(change, message, tmp_path):
     ],
 )
 def test_a_strange_description_is_refused(text, message, tmp_path):
-    convt1d.save(tmp_path, MODELS["layer"]())
+    convt1d.save(tmp_path, drawn(MODELS["layer"]))
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         convt1d.load(tmp_path)

@@ -1,5 +1,7 @@
 """The reference page, argument by argument."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -56,9 +58,8 @@ def test_the_attributes_of_the_page_are_there(channel_first):
 
 
 def test_sequences_of_one_and_numpy_integers_are_sizes():
-    layer = ConvTranspose1d(
-        np.array([28, 16]).tolist(), np.int64(8), (4,), [2], np.int64(1), (1,), np.int32(1)
-    )
+    sizes: list[Any] = [np.array([28, 16]).tolist(), np.int64(8), (4,), [2], np.int64(1), (1,)]
+    layer = ConvTranspose1d(*sizes, np.int32(1))  # pyright: ignore[reportArgumentType]
     assert eqx.tree_equal(layer, ConvTranspose1d((28, 16), 8, 4, 2, 1))
 
 
@@ -178,9 +179,9 @@ def test_a_quantity_brings_its_unit_to_the_output():
     unit = pytest.importorskip("brainunit")
     layer = ConvTranspose1d((6, 4), 5, 3, w_init=2.0 * unit.mV, b_init=1.0 * unit.mV)
     plain = ConvTranspose1d((6, 4), 5, 3, w_init=2.0, b_init=1.0)
-    y = layer(jnp.ones((6, 4)))
+    y: Any = layer(jnp.ones((6, 4)))
     np.testing.assert_allclose(y.to_decimal(unit.mV), plain(jnp.ones((6, 4))))
-    squared = ConvTranspose1d((6, 4), 5, 3, w_init=2.0 * unit.mV)(jnp.ones((6, 4)) * unit.ms)
+    squared: Any = ConvTranspose1d((6, 4), 5, 3, w_init=2.0 * unit.mV)(jnp.ones((6, 4)) * unit.ms)
     assert squared.unit == unit.mV * unit.ms
 
 
@@ -224,6 +225,7 @@ def test_frozen_keeps_a_layer_out_of_training():
 def test_a_name_is_seen_in_the_profile():
     layer = ConvTranspose1d((6, 4), 5, 3, name="first_up")
     text = jax.jit(lambda x: layer(x)).lower(jnp.ones((6, 4))).compile().as_text()
+    assert text
     assert "first_up" in text
 
 

@@ -89,7 +89,7 @@ def test_changed_settings_are_refused_with_both_values(
     words = ["model.latent=3", "optimiser.learning_rate=1", "train.log_every=5"]
     assert main([f"run={whole}", *words]) == 2
     told = capsys.readouterr().err
-    assert "\n  model.latent: 2 → 3\n  optimiser.learning_rate: 0.001 → 1.0\nTake these" in told
+    assert "\n  model.latent: 2 → 3\n  optimiser.learning_rate: 0.003 → 1.0\nTake these" in told
     assert "train.log_every: " not in told
     assert main(["experiment=sines_vae", f"run={whole}"]) == 2
     assert 'data.kind: "plucks" → "sines"' in capsys.readouterr().err

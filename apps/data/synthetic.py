@@ -36,7 +36,7 @@ class Pluck:
 class Plucks:
     """Plucked strings in equal temperament (A4 = 440 Hz), each with its own touch.
 
-    Note, decay (0.8 to 3 s), place (0.1 to 0.5 of the string), brightness (0.3 to 0.9) and
+    Note, decay (0.8 to 3 s), place (0.1 to 0.5 of the string), brightness (0.15 to 0.5) and
     amplitude (0.5 to 0.95) are drawn evenly; the last 10 ms are faded out.
 
     Args:
@@ -46,7 +46,9 @@ class Plucks:
         count: Number of examples; a larger count keeps the first ones as they are.
         seed: Of the whole set.
         lowest: MIDI number of the lowest note; 45 is A2, 110 Hz.
-        highest: MIDI number of the highest note; 76 is E5, 659 Hz.
+        highest: MIDI number of the highest note; 69 is A4, 440 Hz.
+        hiss: Standard deviation of the white noise below the string, as of any recording. Without
+            it a spectral loss is spent on the logarithms of silence.
         cache_megabytes: Memory in which examples are kept once made.
 
     Raises:
@@ -67,11 +69,14 @@ class Plucks:
         count: int = 2048,
         seed: int = 0,
         lowest: int = 45,
-        highest: int = 76,
+        highest: int = 69,
+        hiss: float = 2e-3,
         cache_megabytes: float = 256,
     ):
         check_choice("split", split, SPLITS)
         check_whole("count", count)
+        if not 0 <= hiss < 1:
+            raise ValueError(f"hiss={hiss!r} must be at least 0 and below 1")
         check_whole("seed", seed, least=0)
         check_whole("lowest", lowest, least=0, most=127)
         check_whole("highest", highest, least=lowest, most=127)
@@ -86,6 +91,7 @@ class Plucks:
         self._count = count
         self._rate = rate
         self._notes = (lowest, highest)
+        self._hiss = hiss
         self._cache = BoundedCache(cache_megabytes)
 
     def __len__(self) -> int:
@@ -115,7 +121,7 @@ class Plucks:
             frequency=note_frequency(int(rng.integers(lowest, highest + 1))),
             decay=rng.uniform(0.8, 3.0),
             position=rng.uniform(0.1, 0.5),
-            brightness=rng.uniform(0.3, 0.9),
+            brightness=rng.uniform(0.15, 0.5),
             amplitude=rng.uniform(0.5, 0.95),
         )
 
@@ -123,6 +129,7 @@ class Plucks:
         rng = self._generator(index)
         pluck = self._draw(rng)
         sound = string(pluck, length=self.signal.length, rate=self._rate, rng=rng)
+        sound += self._hiss * rng.standard_normal(len(sound))
         return sound.astype(np.float32)[:, None]
 
 

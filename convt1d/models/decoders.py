@@ -74,10 +74,10 @@ class Decoder(eqx.Module):
     Example:
         >>> import jax, jax.numpy as jnp, convt1d
         >>> decoder = convt1d.models.Decoder(
-        ...     1, 16, strides=(4, 4, 2), channels=(64, 32, 16, 8), key=jax.random.key(0)
+        ...     1, 16, strides=(4, 2), channels=(8, 4), dilations=(), key=jax.random.key(0)
         ... )
         >>> decoder(jnp.ones((3, 10, 16))).shape, decoder.hop
-        ((3, 320, 1), 32)
+        ((3, 80, 1), 8)
     """
 
     first: Layer

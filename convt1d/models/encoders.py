@@ -61,9 +61,9 @@ class Encoder(eqx.Module):
     Example:
         >>> import jax, jax.numpy as jnp, convt1d
         >>> encoder = convt1d.models.Encoder(
-        ...     1, 32, strides=(4, 4, 2), channels=(64, 32, 16, 8), key=jax.random.key(0)
+        ...     1, 32, strides=(4, 2), channels=(8, 4), dilations=(), key=jax.random.key(0)
         ... )
-        >>> encoder(jnp.ones((3, 320, 1))).shape
+        >>> encoder(jnp.ones((3, 80, 1))).shape
         (3, 10, 32)
     """
 
