@@ -58,8 +58,8 @@ def test_the_attributes_of_the_page_are_there(channel_first):
 
 
 def test_sequences_of_one_and_numpy_integers_are_sizes():
-    sizes: list[Any] = [np.array([28, 16]).tolist(), np.int64(8), (4,), [2], np.int64(1), (1,)]
-    layer = ConvTranspose1d(*sizes, np.int32(1))  # pyright: ignore[reportArgumentType]
+    sizes: list[Any] = [[28, 16], np.int64(8), (4,), [2], np.int64(1), (1,), np.int32(1)]
+    layer = ConvTranspose1d(*sizes)
     assert eqx.tree_equal(layer, ConvTranspose1d((28, 16), 8, 4, 2, 1))
 
 
