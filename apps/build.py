@@ -1,7 +1,6 @@
 """From settings to objects, one small function each; the only place where a word selects code."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,17 +27,6 @@ from convt1d.models import VAE, Decoder, Encoder
 
 SIGNAL = "signal.json"
 """The file of a run folder that says what one example is; to use a run, its data is not needed."""
-
-
-def remember_programs() -> None:
-    """Keep compiled programs on the disk, so that the second start does not compile.
-
-    JAX's own JAX_COMPILATION_CACHE_DIR chooses the folder, JAX_ENABLE_COMPILATION_CACHE=false
-    does without.
-    """
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(root, "convt1d", "jax")))
 
 
 def source(config: Config, split: str) -> Source:

@@ -100,9 +100,10 @@ def evaluate(wanted: Evaluate) -> int:
     from rich.console import Console
 
     from apps import build
+    from apps.engine import compilation
 
     console = Console(highlight=False, soft_wrap=True)
-    build.remember_programs()
+    compilation.keep_compilations()
     run = build.trained(wanted.run, checkpoint=wanted.checkpoint, averaged=wanted.weights == "ema")
     records = _records(wanted, run)
     results = measure(run, records, wanted=wanted, console=console)

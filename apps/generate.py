@@ -115,9 +115,10 @@ def generate(wanted: Generate) -> int:
 
     from apps import build
     from apps.data import FileError
+    from apps.engine import compilation
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    build.remember_programs()
+    compilation.keep_compilations()
     run = build.trained(wanted.run, checkpoint=wanted.checkpoint, averaged=wanted.weights == "ema")
     try:
         made = _MODES[wanted.mode](wanted, run, console)

@@ -61,12 +61,12 @@ def train(wanted: Config) -> int:
 
     from apps import build
     from apps.data import RecordError
-    from apps.engine import loop
+    from apps.engine import compilation, loop
     from apps.engine.checkpoint import CheckpointError
     from apps.engine.signals import StopSignal
 
     console = Console()
-    build.remember_programs()
+    compilation.keep_compilations()
     with ExitStack() as stack:
         run = prepare(wanted, folder, console, stack)
         stop = stack.enter_context(StopSignal())

@@ -219,6 +219,8 @@ def coarsen_lax(y: Array, w: Array, form: Form) -> Array:
 
 def weigh_lax(x: Array, y: Array, form: Form) -> Array:
     """Gradient of the weight as a convolution in which the batch is what is summed over."""
+    if form.groups > 1:  # XLA expands groups that are summed over the batch to a dense kernel
+        return weigh_gemm(x, y, form)
     y, padding = _uncropped(y, form)
     w = lax.conv_general_dilated(
         y.transpose(2, 1, 0),  # (O, M, B)

@@ -109,8 +109,6 @@ def _define(
 
     def compute(a: Array, b: Array, *, form: Form, lowering: str) -> Array:
         way = choose(form, a.dtype) if lowering == "auto" else lowering
-        if way == "lax" and ways is _WEIGH_WAYS and form.groups > 1:
-            way = "gemm"  # a grouped sum over the batch has no convolution that XLA runs well
         return ways[way](a, b, form)
 
     primitive.def_impl(jax.jit(compute, static_argnames=("form", "lowering")))

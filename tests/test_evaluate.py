@@ -5,12 +5,13 @@ import pytest
 from trained_runs import plucks, sines
 
 from apps import build, evaluate
+from apps.engine import compilation
 from apps.objectives import vae
 
 
 @pytest.fixture(autouse=True)
 def _no_shared_cache(monkeypatch):
-    monkeypatch.setattr(build, "remember_programs", lambda: None)
+    monkeypatch.setattr(compilation, "keep_compilations", lambda: None)
 
 
 def measured(tmp_path, *words):

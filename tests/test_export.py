@@ -9,11 +9,12 @@ from trained_runs import plucks, sines
 
 import convt1d
 from apps import build, export
+from apps.engine import compilation
 
 
 @pytest.fixture(autouse=True)
 def _no_shared_cache(monkeypatch):
-    monkeypatch.setattr(build, "remember_programs", lambda: None)
+    monkeypatch.setattr(compilation, "keep_compilations", lambda: None)
 
 
 def test_the_export_is_the_averaged_model_and_says_where_it_is_from(tmp_path, capsys):

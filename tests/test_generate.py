@@ -8,14 +8,15 @@ import pytest
 import soundfile
 from trained_runs import plucks, sines
 
-from apps import build, generate
+from apps import generate
 from apps.data import read_table
+from apps.engine import compilation
 from apps.objectives import vae
 
 
 @pytest.fixture(autouse=True)
 def _no_shared_cache(monkeypatch):
-    monkeypatch.setattr(build, "remember_programs", lambda: None)
+    monkeypatch.setattr(compilation, "keep_compilations", lambda: None)
 
 
 def make(run, output, **settings):

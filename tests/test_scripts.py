@@ -190,7 +190,7 @@ def test_the_demo_trains_plays_and_measures_and_does_not_train_twice(
     assert script.main(words) == 0
     first = capfd.readouterr().out
     made = tmp_path / "run" / "generated"
-    for folder in ("sample", "reconstruct"):
+    for folder in ("sample", "interpolate", "reconstruct"):
         assert str(made / folder) in first
         assert (made / folder / "overview.png").is_file()
         assert list((made / folder).glob("*.wav"))

@@ -13,6 +13,7 @@ import pytest
 
 from apps import build, config
 from apps.command_line import CONF
+from apps.engine import compilation
 from apps.train import main
 
 NETWORK = ["model.strides=[4]", "model.channels=[4]", "model.latent=2", "model.dilations=[]"]
@@ -27,7 +28,7 @@ PLUCKS = ["experiment=plucks_vae", *TINY]
 
 @pytest.fixture(autouse=True)
 def _no_shared_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "remember_programs", lambda: None)
+    monkeypatch.setattr(compilation, "keep_compilations", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of six steps, made at once."""
     folder = tmp_path_factory.mktemp("runs") / "whole run (1), 音"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "remember_programs", lambda: None)
+        patch.setattr(compilation, "keep_compilations", lambda: None)
         assert main([*PLUCKS, "train.steps=6", "train.sample_every=6", f"run={folder}"]) == 0
     return folder
 
