@@ -62,13 +62,27 @@ def test_a_pluck_sounds_at_the_pitch_that_was_drawn():
 
 
 def test_plucks_keep_to_their_notes_and_their_amplitude():
-    source = Plucks(split="train", length=1024, count=100, lowest=60, highest=62)
+    source = Plucks(split="train", length=1024, count=100, lowest=60, highest=62, hiss=0)
     drawn = {round(source.pluck(i).frequency, 6) for i in range(100)}
     assert drawn == {round(note_frequency(note), 6) for note in (60, 61, 62)}
     for i in range(100):
         peak = np.abs(source.example(i)).max()
         assert peak <= source.pluck(i).amplitude * (1 + 1e-6)
         assert peak >= 0.4  # audible
+
+
+def test_the_hiss_is_white_noise_of_the_level_that_was_asked_for():
+    clean, noisy = (Plucks(split="train", count=5, hiss=level) for level in (0.0, 0.01))
+    noise = np.concatenate([noisy.example(i) - clean.example(i) for i in range(5)])[:, 0]
+    # 20,480 samples: the deviation is known to 0.5 %, and a correlation to 0.7 %.
+    assert noise.std() == pytest.approx(0.01, rel=0.03)
+    assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.04
+
+
+@pytest.mark.parametrize("hiss", [-0.1, 1.0])
+def test_a_hiss_that_is_no_hiss_is_refused(hiss):
+    with pytest.raises(ValueError, match=rf"hiss={hiss} must be at least 0 and below 1"):
+        Plucks(split="train", hiss=hiss)
 
 
 def test_a4_is_440_hz():
