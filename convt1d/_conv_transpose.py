@@ -1,7 +1,6 @@
 """The operations: transposed convolution and convolution of signals in time."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import jax.numpy as jnp
 from jax import lax
@@ -17,12 +16,12 @@ from convt1d._geometry import (
     is_integer,
     kernel_extent,
     number_pair,
+    single,
     transpose_crop,
     transpose_length,
 )
 from convt1d._lowerings import Form
-
-Lowering: TypeAlias = Literal["auto", "gemm", "lax"]
+from convt1d._trilinear import Lowering
 
 
 def conv_transpose1d(
@@ -86,7 +85,8 @@ def conv_transpose1d(
             output_padding=output_padding, lowering=lowering, precision=precision,
         )  # fmt: skip
         return y[0]
-    _check_operands(x, weight, groups)
+    stride, dilation = single("stride", stride), single("dilation", dilation)
+    _check_operands(x, weight, single("groups", groups))
     extent = kernel_extent(weight.shape[0], dilation)
     low_high = resolve_crop(
         padding,
@@ -164,6 +164,12 @@ def conv1d(
             lowering=lowering, precision=precision,
         )  # fmt: skip
         return y[0]
+    stride, dilation = single("stride", stride), single("dilation", dilation)
+    if weight.ndim != 3 or weight.shape[2] % single("groups", groups):
+        raise ValueError(
+            f"`weight` has shape {weight.shape}, but must be (kernel_size, in_channels / groups, "
+            f"out_channels), whose last axis `groups` (={groups}) divides."
+        )
     taps, per_group = weight.shape[:2]
     rows = _ungroup(weight, groups)  # (K, I, O / groups)
     if x.ndim != 3 or x.shape[2] != per_group * groups:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PRNGKeyArray
 
 from convt1d._conv_transpose import (
-    Lowering,
     check_lowering,
     conv1d,
     conv_transpose1d,
@@ -27,6 +26,7 @@ from convt1d._geometry import (
     transpose_length,
 )
 from convt1d._parameters import Constant, Initial, initialise, mask_of, value_of
+from convt1d._trilinear import Lowering
 
 
 def glorot_normal(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any, groups: int = 1) -> Array:

@@ -9,7 +9,7 @@ gradient's algorithm to chance, which on CPU means XLA's naive convolution loop.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,20 +21,21 @@ from jaxtyping import Array
 from convt1d import _lowerings
 from convt1d._lowerings import Form
 
-LOWERINGS = ("auto", "gemm", "lax")
+Lowering: TypeAlias = Literal["auto", "gemm", "lax"]
+LOWERINGS = get_args(Lowering)
 
 
-def refine(x: Array, w: Array, *, form: Form, lowering: str = "auto") -> Array:
+def refine(x: Array, w: Array, *, form: Form, lowering: Lowering = "auto") -> Array:
     """Transposed convolution: ``(B, L, I), (K, O, I/g) -> (B, M, O)``."""
     return _bind(_refine, x, w, form, lowering)
 
 
-def coarsen(y: Array, w: Array, *, form: Form, lowering: str = "auto") -> Array:
+def coarsen(y: Array, w: Array, *, form: Form, lowering: Lowering = "auto") -> Array:
     """Convolution: ``(B, M, O), (K, O, I/g) -> (B, L, I)``."""
     return _bind(_coarsen, y, w, form, lowering)
 
 
-def weigh(x: Array, y: Array, *, form: Form, lowering: str = "auto") -> Array:
+def weigh(x: Array, y: Array, *, form: Form, lowering: Lowering = "auto") -> Array:
     """Weight gradient of both: ``(B, L, I), (B, M, O) -> (K, O, I/g)``."""
     return _bind(_weigh, x, y, form, lowering)
 
@@ -77,7 +78,7 @@ def _choose_weigh(form: Form, dtype: jnp.dtype) -> str:
 # ----------------------------------------------------------------------------------- the primitives
 
 
-def _bind(primitive: Primitive, a: Array, b: Array, form: Form, lowering: str) -> Array:
+def _bind(primitive: Primitive, a: Array, b: Array, form: Form, lowering: Lowering) -> Array:
     a, b = _vary_alike(a, b)
     return primitive.bind(a, b, form=form, lowering=lowering)
 
@@ -107,7 +108,7 @@ def _define(
     """A primitive that runs one of ``ways``, by name or as ``choose`` says."""
     primitive = Primitive(name)
 
-    def compute(a: Array, b: Array, *, form: Form, lowering: str) -> Array:
+    def compute(a: Array, b: Array, *, form: Form, lowering: Lowering) -> Array:
         way = choose(form, a.dtype) if lowering == "auto" else lowering
         return ways[way](a, b, form)
 

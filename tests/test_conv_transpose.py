@@ -12,7 +12,7 @@ from jax.sharding import AxisType, PartitionSpec
 from jax.test_util import check_grads
 
 import convt1d
-from convt1d._conv_transpose import Lowering
+from convt1d._trilinear import Lowering
 
 LOWERINGS: list[Lowering] = ["auto", "gemm", "lax"]
 
@@ -256,6 +256,9 @@ def test_mixed_dtypes_are_promoted():
         ({"crop": "SAME"}, r"`crop` \(='SAME'\) must be an int, a pair"),
         ({"crop": 0, "output_padding": 1}, r"`output_padding` \(=1\) must be an int from 0 to 0"),
         ({"output_padding": 1}, r"`output_padding` \(=1\) belongs to `crop`"),
+        ({"stride": 0}, r"`stride` \(=0\) must be at least 1"),
+        ({"dilation": 1.5}, r"`dilation` \(=1\.5\) must be an int"),
+        ({"groups": -1}, r"`groups` \(=-1\) must be at least 1"),
         ({"lowering": "fft"}, r"`lowering` \(='fft'\) must be one of 'auto', 'gemm', 'lax'"),
     ],
 )
@@ -272,6 +275,9 @@ def test_a_wrong_call_of_the_transpose_is_refused_by_name(arguments, message):
     ("arguments", "message"),
     [
         ({"x": (2, 5, 3)}, r"`x` has shape \(2, 5, 3\), but `weight` of shape \(4, 2, 6\)"),
+        ({"x": (2, 5, 2), "stride": -2}, r"`stride` \(=-2\) must be at least 1"),
+        ({"x": (2, 5, 2), "dilation": 0}, r"`dilation` \(=0\) must be at least 1"),
+        ({"x": (2, 5, 8), "groups": 4}, r"`weight` has shape .* `groups` \(=4\) divides"),
         ({"x": (2, 3, 2), "padding": "VALID"}, r"an input of length 3 with padding \(0, 0\) is sh"),
     ],
 )
