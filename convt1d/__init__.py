@@ -5,7 +5,7 @@ from convt1d._activations import Snake as Snake
 from convt1d._activations import snake as snake
 from convt1d._conv_transpose import conv1d as conv1d
 from convt1d._conv_transpose import conv_transpose1d as conv_transpose1d
-from convt1d._layers import Conv1d as Conv1d
+from convt1d._convolution import Conv1d as Conv1d
 from convt1d._layers import ConvTranspose1d as ConvTranspose1d
 from convt1d._parameters import Frozen as Frozen
 from convt1d._parameters import trainable as trainable

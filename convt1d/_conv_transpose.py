@@ -9,16 +9,15 @@ from jaxtyping import Array, Inexact
 from convt1d import _trilinear
 from convt1d._channels import add_bias
 from convt1d._geometry import (
-    Crop,
     Padding,
-    conv_length,
+    check_groups,
+    check_signal,
+    checked_conv_length,
+    checked_transpose_length,
     conv_padding,
-    is_integer,
     kernel_extent,
-    number_pair,
+    resolve_crop,
     single,
-    transpose_crop,
-    transpose_length,
 )
 from convt1d._lowerings import Form
 from convt1d._trilinear import Lowering
@@ -86,7 +85,8 @@ def conv_transpose1d(
         )  # fmt: skip
         return y[0]
     stride, dilation = single("stride", stride), single("dilation", dilation)
-    _check_operands(x, weight, single("groups", groups))
+    axes = "(kernel_size, out_channels, in_channels / groups)"
+    _check_operands(x, weight, groups, inputs=2, axes=axes)
     extent = kernel_extent(weight.shape[0], dilation)
     low_high = resolve_crop(
         padding,
@@ -96,13 +96,7 @@ def conv_transpose1d(
         dilation=dilation,
         extent=extent,
     )
-    length = transpose_length(x.shape[1], spacing=stride, extent=extent, crop=low_high)
-    if length <= 0:
-        raise ValueError(
-            f"an input of length {x.shape[1]} would give an output of length {length} = "
-            f"(L - 1)·stride + extent - low - high = ({x.shape[1]} - 1)·{stride} + {extent} - "
-            f"{low_high[0]} - {low_high[1]}: lengthen the input or crop less."
-        )
+    length = checked_transpose_length(x.shape[1], spacing=stride, extent=extent, crop=low_high)
     x, weight = _alike(x, weight)
     form = Form(
         coarse=x.shape[1],
@@ -165,26 +159,13 @@ def conv1d(
         )  # fmt: skip
         return y[0]
     stride, dilation = single("stride", stride), single("dilation", dilation)
-    if weight.ndim != 3 or weight.shape[2] % single("groups", groups):
-        raise ValueError(
-            f"`weight` has shape {weight.shape}, but must be (kernel_size, in_channels / groups, "
-            f"out_channels), whose last axis `groups` (={groups}) divides."
-        )
-    taps, per_group = weight.shape[:2]
+    axes = "(kernel_size, in_channels / groups, out_channels)"
+    _check_operands(x, weight, groups, inputs=1, axes=axes)
+    taps = weight.shape[0]
     rows = _ungroup(weight, groups)  # (K, I, O / groups)
-    if x.ndim != 3 or x.shape[2] != per_group * groups:
-        raise ValueError(
-            f"`x` has shape {x.shape}, but `weight` of shape {weight.shape} with groups={groups} "
-            f"takes (batch, length, {per_group * groups}) or (length, {per_group * groups})."
-        )
     extent = kernel_extent(taps, dilation)
     pads = conv_padding(padding, length=x.shape[1], stride=stride, extent=extent)
-    length = conv_length(x.shape[1], stride=stride, extent=extent, padding=pads)
-    if length <= 0:
-        raise ValueError(
-            f"an input of length {x.shape[1]} with padding {pads} is shorter than the kernel's "
-            f"extent (K - 1)·dilation + 1 = {extent}: lengthen the input or pad more."
-        )
+    length = checked_conv_length(x.shape[1], stride=stride, extent=extent, padding=pads)
     x, rows = _alike(x, rows)
     form = Form(
         coarse=length,
@@ -200,42 +181,6 @@ def conv1d(
     return y if bias is None else add_bias(y, bias.astype(y.dtype))
 
 
-def resolve_crop(
-    padding: Padding,
-    crop: int | Sequence[int] | None,
-    output_padding: int,
-    *,
-    spacing: int,
-    dilation: int,
-    extent: int,
-) -> Crop:
-    """The crop that ``padding``, or else ``crop`` with ``output_padding``, stands for.
-
-    Raises:
-        ValueError: if both or an impossible ``output_padding`` are given.
-    """
-    if crop is None:
-        if output_padding != 0:
-            raise ValueError(
-                f"`output_padding` (={output_padding!r}) belongs to `crop`; with `padding` say "
-                "the number of samples after the signal: padding=(before, after)."
-            )
-        return transpose_crop(padding, spacing=spacing, extent=extent)
-    if padding != "SAME":  # the default, which nobody need have written
-        raise ValueError(
-            f"`crop` (={crop!r}) and `padding` (={padding!r}) both set the output's length: "
-            "give one of them."
-        )
-    pair = number_pair("crop", crop)
-    limit = max(spacing, dilation)
-    if not is_integer(output_padding) or not 0 <= output_padding < limit:
-        raise ValueError(
-            f"`output_padding` (={output_padding!r}) must be an int from 0 to {limit - 1}, "
-            "smaller than the stride or the dilation."
-        )
-    return pair[0], pair[1] - output_padding
-
-
 def check_lowering(lowering: Lowering) -> Lowering:
     """``lowering``, if there is one of that name."""
     if lowering not in _trilinear.LOWERINGS:
@@ -246,22 +191,14 @@ def check_lowering(lowering: Lowering) -> Lowering:
     return lowering
 
 
-def _check_operands(x: Array, weight: Array, groups: int) -> None:
+def _check_operands(x: Array, weight: Array, groups: int, *, inputs: int, axes: str) -> None:
+    """Refuse a signal and a weight that do not meet; ``inputs`` is the weight's axis of inputs."""
+    groups = single("groups", groups)
     if weight.ndim != 3:
-        raise ValueError(
-            f"`weight` has shape {weight.shape}, but must have three axes: "
-            "(kernel_size, out_channels, in_channels / groups)."
-        )
-    channels = weight.shape[2] * groups
-    if x.ndim != 3 or x.shape[2] != channels:
-        raise ValueError(
-            f"`x` has shape {x.shape}, but `weight` of shape {weight.shape} with groups={groups} "
-            f"takes (batch, length, {channels}) or (length, {channels})."
-        )
-    if weight.shape[1] % groups:
-        raise ValueError(
-            f"`groups` (={groups}) must divide the weight's {weight.shape[1]} output channels."
-        )
+        raise ValueError(f"`weight` has shape {weight.shape}, but must have three axes: {axes}.")
+    channels = weight.shape[inputs] * groups
+    check_signal(f"`weight` of shape {weight.shape} with groups={groups}", x.shape, channels)
+    check_groups(groups, channels, weight.shape[3 - inputs])
 
 
 def _alike(x: Array, weight: Array) -> tuple[Array, Array]:

@@ -28,6 +28,22 @@ def transpose_length(length: int, *, spacing: int, extent: int, crop: Crop) -> i
     return (length - 1) * spacing + extent - crop[0] - crop[1]
 
 
+def checked_transpose_length(length: int, *, spacing: int, extent: int, crop: Crop) -> int:
+    """`transpose_length`, if there is a signal before and after.
+
+    Raises:
+        ValueError: if nothing would be left.
+    """
+    out = transpose_length(length, spacing=spacing, extent=extent, crop=crop)
+    if length < 1 or out < 1:
+        raise ValueError(
+            f"an input of length {length} would give an output of length {out} = (L - 1)·S + E - "
+            f"low - high = ({length} - 1)·{spacing} + {extent} - {crop[0]} - {crop[1]}: lengthen "
+            "the input or crop less."
+        )
+    return out
+
+
 def transpose_crop(padding: Padding, *, spacing: int, extent: int) -> Crop:
     """The crop of the full result that a padding of the reference page means.
 
@@ -56,6 +72,42 @@ def transpose_crop(padding: Padding, *, spacing: int, extent: int) -> Crop:
         "CAUSAL": 0,
     }[numbers]
     return low, excess - low
+
+
+def resolve_crop(
+    padding: Padding,
+    crop: int | Sequence[int] | None,
+    output_padding: int,
+    *,
+    spacing: int,
+    dilation: int,
+    extent: int,
+) -> Crop:
+    """The crop that ``padding``, or else ``crop`` with ``output_padding``, stands for.
+
+    Raises:
+        ValueError: if both or an impossible ``output_padding`` are given.
+    """
+    if crop is None:
+        if output_padding != 0:
+            raise ValueError(
+                f"`output_padding` (={output_padding!r}) belongs to `crop`; with `padding` say "
+                "the number of samples after the signal: padding=(before, after)."
+            )
+        return transpose_crop(padding, spacing=spacing, extent=extent)
+    if padding != "SAME":  # the default, which nobody need have written
+        raise ValueError(
+            f"`crop` (={crop!r}) and `padding` (={padding!r}) both set the output's length: "
+            "give one of them."
+        )
+    pair = number_pair("crop", crop)
+    limit = max(spacing, dilation)
+    if not is_integer(output_padding) or not 0 <= output_padding < limit:
+        raise ValueError(
+            f"`output_padding` (={output_padding!r}) must be an int from 0 to {limit - 1}, "
+            "smaller than the stride or the dilation."
+        )
+    return pair[0], pair[1] - output_padding
 
 
 def conv_padding(padding: Padding, *, length: int, stride: int, extent: int) -> Crop:
@@ -88,6 +140,21 @@ def conv_padding(padding: Padding, *, length: int, stride: int, extent: int) -> 
 def conv_length(length: int, *, stride: int, extent: int, padding: Crop) -> int:
     """Output length of a convolution: whole frames that fit into the padded input."""
     return (length + padding[0] + padding[1] - extent) // stride + 1
+
+
+def checked_conv_length(length: int, *, stride: int, extent: int, padding: Crop) -> int:
+    """`conv_length`, if there is a signal before and after.
+
+    Raises:
+        ValueError: if the input is shorter than the kernel.
+    """
+    frames = conv_length(length, stride=stride, extent=extent, padding=padding)
+    if length < 1 or frames < 1:
+        raise ValueError(
+            f"an input of length {length} with padding {padding} is shorter than the kernel's "
+            f"extent (K - 1)·dilation + 1 = {extent}: lengthen the input or pad more."
+        )
+    return frames
 
 
 def padding_pair(name: str, padding: Padding) -> str | tuple[int, int]:
@@ -136,3 +203,22 @@ def single(name: str, value: int | Sequence[int], *, minimum: int = 1) -> int:
     if number < minimum:
         raise ValueError(f"`{name}` (={value!r}) must be at least {minimum}.")
     return number
+
+
+def check_signal(taker: str, shape: tuple[int, ...], channels: int, *, first: bool = False) -> None:
+    """Refuse an input of the wrong rank or channel count, whose ``taker`` the message names."""
+    batched = f"(batch, {channels}, length)" if first else f"(batch, length, {channels})"
+    one = f"({channels}, length)" if first else f"(length, {channels})"
+    if len(shape) not in (2, 3) or shape[-2 if first else -1] != channels:
+        raise ValueError(f"`x` has shape {shape}, but {taker} takes {batched} or {one}.")
+
+
+def check_groups(groups: int, in_channels: int, out_channels: int) -> int:
+    """``groups``, if it divides both channel counts."""
+    groups = single("groups", groups)
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"`groups` (={groups}) must divide the input's {in_channels} and the output's "
+            f"{out_channels} channels."
+        )
+    return groups

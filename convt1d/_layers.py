@@ -1,4 +1,4 @@
-"""The layers: ConvTranspose1d, as its reference page has it, and Conv1d, its partner."""
+"""The layer ConvTranspose1d, as its reference page has it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,36 +10,22 @@ from jaxtyping import Array, Inexact, PRNGKeyArray
 
 from convt1d._conv_transpose import (
     check_lowering,
-    conv1d,
     conv_transpose1d,
-    resolve_crop,
 )
 from convt1d._geometry import (
     Crop,
     Padding,
-    conv_length,
-    conv_padding,
+    check_groups,
+    check_signal,
+    checked_transpose_length,
     is_integer,
     kernel_extent,
-    padding_pair,
+    resolve_crop,
     single,
-    transpose_length,
 )
+from convt1d._initializers import glorot_normal
 from convt1d._parameters import Constant, Initial, initialise, mask_of, value_of
 from convt1d._trilinear import Lowering
-
-
-def glorot_normal(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any, groups: int = 1) -> Array:
-    """Truncated normal of variance ``2 / (fan_in + fan_out)`` for a weight ``(K, O, I / groups)``.
-
-    Each output sees ``K·I / groups`` inputs and each input ``K·O / groups`` outputs; counted from
-    the layout's last two axes as they stand, groups would be missing from the second.
-    """
-    taps, out, per_group = shape
-    draw = jax.nn.initializers.variance_scaling(
-        1.0, "fan_avg", "truncated_normal", in_axis=-1, out_axis=-2, batch_axis=1
-    )
-    return draw(key, (taps, groups, out // groups, per_group), dtype).reshape(shape)
 
 
 class ConvTranspose1d(eqx.Module):
@@ -209,14 +195,9 @@ class ConvTranspose1d(eqx.Module):
         Raises:
             ValueError: if nothing would be left.
         """
-        out = transpose_length(length, spacing=self.spacing, extent=self.extent, crop=self.crop)
-        if length < 1 or out < 1:
-            raise ValueError(
-                f"an input of length {length} would give an output of length {out} = (L - 1)·S + "
-                f"E - low - high = ({length} - 1)·{self.spacing} + {self.extent} - {self.crop[0]} "
-                f"- {self.crop[1]}: lengthen the input or crop less."
-            )
-        return out
+        return checked_transpose_length(
+            length, spacing=self.spacing, extent=self.extent, crop=self.crop
+        )
 
     def __call__(self, x: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
         """Upsample a batch ``(B, L, C)`` or one signal ``(L, C)``; the channels first if so made.
@@ -231,7 +212,6 @@ class ConvTranspose1d(eqx.Module):
             if self.w_mask is not None:
                 mask = jnp.asarray(self.w_mask.array, weight.dtype)
                 weight = weight * jnp.broadcast_to(mask, weight.shape)
-            self.out_length(x.shape[-1 if self.channel_first else -2])
             bias = value_of(self.bias)
             quantities = [q for q in (unit, weight_unit, _unitless(bias)[1]) if q is not None]
             y = conv_transpose1d(
@@ -248,148 +228,6 @@ class ConvTranspose1d(eqx.Module):
                 y = _with_units(y, unit, weight_unit)
                 y = y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
             return y.swapaxes(-1, -2) if self.channel_first else y
-
-
-class Conv1d(eqx.Module):
-    r"""1-D convolution of ``(B, L, C)`` or ``(L, C)``, the partner of `ConvTranspose1d`.
-
-    $$y[n] = b + \sum_k w[k]^\top x[n S + k d - \text{before}]$$
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: taps K.
-        stride: input samples from one output frame to the next.
-        padding: ``'SAME'``, ``'SAME_LOWER'`` or ``'CAUSAL'`` (``ceil(L / stride)`` frames),
-            ``'VALID'``, an int, or ``(before, after)``.
-        dilation: input samples from one tap to the next.
-        groups: blocks of channels that do not meet.
-        w_init: as for `ConvTranspose1d`, for ``(K, in / groups, out)``.
-        b_init: the same for ``(out,)``; None for no bias.
-        lowering: ``'auto'``, ``'gemm'`` or ``'lax'``.
-        key: of the weight's initialiser; None means ``jax.random.key(0)``.
-
-    Attributes:
-        weight: ``(K, in_channels / groups, out_channels)``.
-        bias: ``(out_channels,)`` or None.
-
-    Raises:
-        ValueError: naming the argument, its value and the rule it breaks.
-
-    Source: agrees with `torch.nn.Conv1d`.
-
-    Example:
-        >>> import jax.numpy as jnp, convt1d
-        >>> convt1d.Conv1d(8, 16, 4, stride=2)(jnp.ones((2, 56, 8))).shape
-        (2, 28, 16)
-    """
-
-    weight: Array
-    bias: Array | None
-    in_channels: int = eqx.field(static=True)
-    out_channels: int = eqx.field(static=True)
-    kernel_size: tuple[int] = eqx.field(static=True)
-    stride: int = eqx.field(static=True)
-    padding: str | tuple[int, int] = eqx.field(static=True)
-    dilation: int = eqx.field(static=True)
-    groups: int = eqx.field(static=True)
-    lowering: Lowering = eqx.field(static=True)
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | Sequence[int],
-        *,
-        stride: int | Sequence[int] = 1,
-        padding: Padding = "SAME",
-        dilation: int | Sequence[int] = 1,
-        groups: int = 1,
-        w_init: Initial | None = None,
-        b_init: Initial | None = 0.0,
-        lowering: Lowering = "auto",
-        key: PRNGKeyArray | None = None,
-    ) -> None:
-        self.in_channels = single("in_channels", in_channels)
-        self.out_channels = single("out_channels", out_channels)
-        self.kernel_size = (single("kernel_size", kernel_size),)
-        self.stride = single("stride", stride)
-        self.padding = padding_pair("padding", padding)
-        if not isinstance(self.padding, str) and min(self.padding) < 0:
-            raise ValueError(f"`padding` (={padding!r}) must not be negative: slice the input.")
-        self.dilation = single("dilation", dilation)
-        self.groups = check_groups(groups, self.in_channels, self.out_channels)
-        self.lowering = check_lowering(lowering)
-
-        shape = (self.kernel_size[0], self.in_channels // self.groups, self.out_channels)
-        if w_init is None:
-            # Seen from its adjoint, whose layout is (K, out, in / groups), the fans are the same.
-            w_init = lambda k, s, d: glorot_normal(  # noqa: E731
-                k, (s[0], s[2], s[1]), d, self.groups
-            ).swapaxes(1, 2)
-        w_key, b_key = jax.random.split(jax.random.key(0) if key is None else key)
-        axes = "(kernel_size, in_channels / groups, out_channels)"
-        self.weight = initialise("w_init", w_init, shape, key=w_key, axes=axes)
-        self.bias = (
-            None
-            if b_init is None
-            else initialise("b_init", b_init, shape[2:], key=b_key, axes="(out_channels,)")
-        )
-
-    def out_length(self, length: int) -> int:
-        """Output frames for an input of ``length`` samples.
-
-        Raises:
-            ValueError: if there would be none.
-        """
-        extent = kernel_extent(self.kernel_size[0], self.dilation)
-        pads = conv_padding(self.padding, length=length, stride=self.stride, extent=extent)
-        frames = conv_length(length, stride=self.stride, extent=extent, padding=pads)
-        if length < 1 or frames < 1:
-            raise ValueError(
-                f"an input of length {length} with padding {pads} is shorter than the kernel's "
-                f"extent (K - 1)·dilation + 1 = {extent}: lengthen the input or pad more."
-            )
-        return frames
-
-    def __call__(self, x: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
-        """Filter a batch ``(B, L, C)`` or one signal ``(L, C)``.
-
-        Raises:
-            ValueError: if the rank or the channels are wrong, or the input is too short.
-        """
-        check_signal("Conv1d", x.shape, self.in_channels, first=False)
-        return conv1d(
-            x,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            lowering=self.lowering,
-        )
-
-
-def check_signal(layer: str, shape: tuple[int, ...], channels: int, *, first: bool) -> None:
-    """Refuse an input of the wrong rank or channel count."""
-    batched = f"(batch, {channels}, length)" if first else f"(batch, length, {channels})"
-    single_one = f"({channels}, length)" if first else f"(length, {channels})"
-    if len(shape) not in (2, 3) or shape[-2 if first else -1] != channels:
-        raise ValueError(
-            f"{layer} takes an input of shape {batched} or {single_one}, but got {shape}."
-        )
-
-
-def check_groups(groups: int, in_channels: int, out_channels: int) -> int:
-    """``groups``, if it divides both channel counts."""
-    groups = single("groups", groups)
-    if in_channels % groups or out_channels % groups:
-        raise ValueError(
-            f"`groups` (={groups}) must divide the input's {in_channels} and the output's "
-            f"{out_channels} channels."
-        )
-    return groups
 
 
 def _pair_of_sizes(in_size: Sequence[int]) -> tuple[int, int]:

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from convt1d._layers import Conv1d, ConvTranspose1d
+from convt1d._convolution import Conv1d
+from convt1d._layers import ConvTranspose1d
 
 
 class WeightNorm(eqx.Module):

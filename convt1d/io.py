@@ -12,7 +12,8 @@ from jaxtyping import PyTree
 from safetensors.numpy import load_file, save_file
 
 from convt1d._activations import Snake
-from convt1d._layers import Conv1d, ConvTranspose1d
+from convt1d._convolution import Conv1d
+from convt1d._layers import ConvTranspose1d
 from convt1d._parameters import Frozen
 from convt1d._weight_norm import WeightNorm
 from convt1d.models import VAE, Decoder, Encoder

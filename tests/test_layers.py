@@ -265,9 +265,12 @@ def test_a_wrong_argument_is_refused_at_construction(arguments, message):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((28, 15), r"takes an input of shape \(batch, length, 16\) or .* but got \(28, 15\)"),
-        ((16,), r"but got \(16,\)"),
-        ((1, 2, 28, 16), r"but got \(1, 2, 28, 16\)"),
+        (
+            (28, 15),
+            r"`x` has shape \(28, 15\), but ConvTranspose1d takes \(batch, length, 16\) or",
+        ),
+        ((16,), r"`x` has shape \(16,\)"),
+        ((1, 2, 28, 16), r"`x` has shape \(1, 2, 28, 16\)"),
         ((0, 16), r"an input of length 0 would give an output of length"),
     ],
 )
@@ -278,7 +281,9 @@ def test_a_wrong_input_is_refused_at_call(shape, message):
 
 def test_a_wrong_input_of_channels_first_names_that_layout():
     layer = ConvTranspose1d((16, 28), 8, 4, channel_first=True)
-    with pytest.raises(ValueError, match=r"\(batch, 16, length\) or \(16, length\), but got \(28"):
+    with pytest.raises(
+        ValueError, match=r"shape \(28, 16\), but .* \(batch, 16, length\) or \(16, length\)"
+    ):
         layer(jnp.ones((28, 16)))
 
 
@@ -307,7 +312,7 @@ def test_a_wrong_convolution_is_refused_at_construction(arguments, message):
 
 
 def test_a_wrong_input_of_a_convolution_is_refused():
-    with pytest.raises(ValueError, match=r"Conv1d takes an input of shape \(batch, length, 2\)"):
+    with pytest.raises(ValueError, match=r"\(7, 3\), but Conv1d takes \(batch, length, 2\)"):
         Conv1d(2, 4, 3)(jnp.ones((7, 3)))
     with pytest.raises(ValueError, match=r"an input of length 2 with padding \(0, 0\) is shorter"):
         Conv1d(2, 4, 3, padding="VALID")(jnp.ones((2, 2)))

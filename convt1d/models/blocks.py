@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from convt1d._activations import Snake
-from convt1d._layers import Conv1d, ConvTranspose1d
+from convt1d._convolution import Conv1d
+from convt1d._layers import ConvTranspose1d
 from convt1d._weight_norm import WeightNorm
 
 ACTIVATIONS: dict[str, Callable[[int], Callable[[Array], Array]]] = {

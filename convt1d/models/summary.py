@@ -8,8 +8,8 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 
+from convt1d._convolution import Conv1d
 from convt1d._geometry import kernel_extent
-from convt1d._layers import Conv1d
 from convt1d.models.blocks import Layer, plain
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
