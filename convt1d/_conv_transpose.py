@@ -9,17 +9,22 @@ from jaxtyping import Array, Inexact
 from convt1d import _trilinear
 from convt1d._channels import add_bias
 from convt1d._geometry import (
+    PADDING_MODES,
     Padding,
     check_groups,
     check_signal,
     checked_conv_length,
     checked_transpose_length,
+    choice,
     conv_padding,
+    crop_for_size,
+    frames_beyond,
     kernel_extent,
     resolve_crop,
     single,
 )
 from convt1d._lowerings import Form
+from convt1d._parameters import cast
 from convt1d._trilinear import Lowering
 
 
@@ -34,8 +39,10 @@ def conv_transpose1d(
     groups: int = 1,
     crop: int | Sequence[int] | None = None,
     output_padding: int = 0,
+    output_size: int | Sequence[int] | None = None,
+    padding_mode: str = "zeros",
     lowering: Lowering = "auto",
-    precision: lax.Precision | None = None,
+    precision: lax.Precision | str | None = None,
 ) -> Inexact[Array, "batch out_length out_channels"]:
     r"""Transposed 1-D convolution at the speed of matrix products, forward and backward.
 
@@ -49,7 +56,7 @@ def conv_transpose1d(
     Args:
         x: the signal, channels last. An unbatched ``(length, in_channels)`` works too.
         weight: ``(K, O, I / groups)``.
-        bias: ``(O,)``, added to every output sample.
+        bias: ``(O,)``, added to every output sample in the dtype of the product.
         stride: output samples from one input sample to the next.
         padding: ``'SAME'``, ``'SAME_LOWER'``, ``'VALID'``, ``'CAUSAL'``, an int or a pair: see
             `convt1d.ConvTranspose1d`.
@@ -58,8 +65,12 @@ def conv_transpose1d(
         crop: samples off both ends of the full result, an int or ``(low, high)``: what PyTorch
             and Equinox call padding. Exclusive with ``padding``.
         output_padding: samples that ``crop`` takes less off the end; PyTorch's rule.
+        output_size: the output's length instead, up to ``stride - 1`` samples more than without;
+            PyTorch's rule.
+        padding_mode: how the signal goes on beyond its ends, ``'zeros'``, ``'circular'``,
+            ``'reflect'`` or ``'replicate'``: see `convt1d.ConvTranspose1d`.
         lowering: ``'gemm'``, ``'lax'`` or ``'auto'``, which picks the faster one that is safe.
-        precision: of the products, as in `jax.lax.dot`.
+        precision: of the products, a `jax.lax.Precision` or one of its names, as ``'highest'``.
 
     Returns:
         The upsampled signal, as `convt1d.ConvTranspose1d.out_length` counts.
@@ -77,39 +88,41 @@ def conv_transpose1d(
         >>> convt1d.conv_transpose1d(x, weight, stride=2).shape
         (2, 56, 8)
     """
-    if x.ndim == 2:
-        y = conv_transpose1d(
-            x[None], weight, bias,
-            stride=stride, padding=padding, dilation=dilation, groups=groups, crop=crop,
-            output_padding=output_padding, lowering=lowering, precision=precision,
-        )  # fmt: skip
-        return y[0]
     stride, dilation = single("stride", stride), single("dilation", dilation)
+    groups = single("groups", groups)
     axes = "(kernel_size, out_channels, in_channels / groups)"
     _check_operands(x, weight, groups, inputs=2, axes=axes)
     extent = kernel_extent(weight.shape[0], dilation)
-    low_high = resolve_crop(
-        padding,
-        crop,
-        output_padding,
-        spacing=stride,
-        dilation=dilation,
-        extent=extent,
+    low, high = resolve_crop(
+        padding, crop, output_padding, spacing=stride, dilation=dilation, extent=extent
     )
-    length = checked_transpose_length(x.shape[1], spacing=stride, extent=extent, crop=low_high)
-    x, weight = _alike(x, weight)
+    sizes = {"spacing": stride, "extent": extent}
+    if output_size is not None:
+        if output_padding != 0:
+            raise ValueError(
+                f"`output_size` (={output_size!r}) and `output_padding` (={output_padding!r}) both "
+                "lengthen the output: give one of them."
+            )
+        low, high = crop_for_size(output_size, length=x.shape[-2], crop=(low, high), **sizes)
+    length = checked_transpose_length(x.shape[-2], crop=(low, high), **sizes)
+    signal, weight = _alike(x if x.ndim == 3 else x[None], weight)
+    if choice("padding_mode", padding_mode, PADDING_MODES) != "zeros":
+        beyond = frames_beyond(x.shape[-2], length, low=low, **sizes)
+        signal = _continued(signal, beyond, padding_mode)
+        low += beyond[0] * stride
     form = Form(
-        coarse=x.shape[1],
+        coarse=signal.shape[1],
         fine=length,
         kernel_size=weight.shape[0],
         stride=stride,
         dilation=dilation,
-        low=low_high[0],
+        low=low,
         groups=groups,
-        precision=precision,
+        precision=_precision(precision),
     )
-    y = _trilinear.refine(x, weight, form=form, lowering=check_lowering(lowering))
-    return y if bias is None else add_bias(y, bias.astype(y.dtype))
+    choice("lowering", lowering, _trilinear.LOWERINGS)
+    y = _biased(_trilinear.refine(signal, weight, form=form, lowering=lowering), bias)
+    return y if x.ndim == 3 else y[0]
 
 
 def conv1d(
@@ -121,8 +134,9 @@ def conv1d(
     padding: Padding = "SAME",
     dilation: int = 1,
     groups: int = 1,
+    padding_mode: str = "zeros",
     lowering: Lowering = "auto",
-    precision: lax.Precision | None = None,
+    precision: lax.Precision | str | None = None,
 ) -> Inexact[Array, "batch out_length out_channels"]:
     r"""1-D convolution (cross-correlation), the adjoint of `conv_transpose1d`.
 
@@ -138,8 +152,10 @@ def conv1d(
             ``'VALID'``, an int or a pair (before, after) of zeros.
         dilation: input samples from one tap to the next.
         groups: blocks of channels that do not meet.
+        padding_mode: what the padding holds: ``'zeros'``, or the signal continued by
+            ``'circular'``, ``'reflect'`` or ``'replicate'``, as `torch.nn.Conv1d` does it.
         lowering: ``'gemm'``, ``'lax'`` or ``'auto'``.
-        precision: of the products, as in `jax.lax.dot`.
+        precision: of the products, a `jax.lax.Precision` or one of its names, as ``'highest'``.
 
     Raises:
         ValueError: if an argument or a shape is wrong, or nothing would be left of the output.
@@ -151,44 +167,54 @@ def conv1d(
         >>> convt1d.conv1d(jnp.ones((2, 56, 8)), jnp.ones((4, 8, 16)), stride=2).shape
         (2, 28, 16)
     """
-    if x.ndim == 2:
-        y = conv1d(
-            x[None], weight, bias,
-            stride=stride, padding=padding, dilation=dilation, groups=groups,
-            lowering=lowering, precision=precision,
-        )  # fmt: skip
-        return y[0]
     stride, dilation = single("stride", stride), single("dilation", dilation)
+    groups = single("groups", groups)
     axes = "(kernel_size, in_channels / groups, out_channels)"
     _check_operands(x, weight, groups, inputs=1, axes=axes)
-    taps = weight.shape[0]
-    rows = _ungroup(weight, groups)  # (K, I, O / groups)
-    extent = kernel_extent(taps, dilation)
-    pads = conv_padding(padding, length=x.shape[1], stride=stride, extent=extent)
-    length = checked_conv_length(x.shape[1], stride=stride, extent=extent, padding=pads)
-    x, rows = _alike(x, rows)
+    extent = kernel_extent(weight.shape[0], dilation)
+    pads = conv_padding(padding, length=x.shape[-2], stride=stride, extent=extent)
+    length = checked_conv_length(x.shape[-2], stride=stride, extent=extent, padding=pads)
+    signal, rows = _alike(x if x.ndim == 3 else x[None], _ungroup(weight, groups))
+    low = pads[0]
+    if choice("padding_mode", padding_mode, PADDING_MODES) != "zeros":
+        beyond = max(pads[0], 0), max(pads[1], 0)
+        signal = _continued(signal, beyond, padding_mode)
+        low -= beyond[0]
     form = Form(
         coarse=length,
-        fine=x.shape[1],
-        kernel_size=taps,
+        fine=signal.shape[1],
+        kernel_size=weight.shape[0],
         stride=stride,
         dilation=dilation,
-        low=pads[0],
+        low=low,
         groups=groups,
-        precision=precision,
+        precision=_precision(precision),
     )
-    y = _trilinear.coarsen(x, rows, form=form, lowering=check_lowering(lowering))
-    return y if bias is None else add_bias(y, bias.astype(y.dtype))
+    choice("lowering", lowering, _trilinear.LOWERINGS)
+    y = _biased(_trilinear.coarsen(signal, rows, form=form, lowering=lowering), bias)
+    return y if x.ndim == 3 else y[0]
 
 
-def check_lowering(lowering: Lowering) -> Lowering:
-    """``lowering``, if there is one of that name."""
-    if lowering not in _trilinear.LOWERINGS:
+def precision_name(precision: lax.Precision | str | None) -> str | None:
+    """The one name of a precision that JAX may know by several; None stays None.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if precision is None:
+        return None
+    try:
+        return lax.Precision(precision).name.lower()
+    except ValueError:
         raise ValueError(
-            f"`lowering` (={lowering!r}) must be one of "
-            f"{', '.join(map(repr, _trilinear.LOWERINGS))}."
-        )
-    return lowering
+            f"`precision` (={precision!r}) must be a jax.lax.Precision or one of its names: "
+            "'default', 'high', 'highest', 'bfloat16', 'tensorfloat32', 'float32'."
+        ) from None
+
+
+def _precision(precision: lax.Precision | str | None) -> lax.Precision | None:
+    name = precision_name(precision)
+    return None if name is None else lax.Precision(name)
 
 
 def _check_operands(x: Array, weight: Array, groups: int, *, inputs: int, axes: str) -> None:
@@ -199,6 +225,17 @@ def _check_operands(x: Array, weight: Array, groups: int, *, inputs: int, axes: 
     channels = weight.shape[inputs] * groups
     check_signal(f"`weight` of shape {weight.shape} with groups={groups}", x.shape, channels)
     check_groups(groups, channels, weight.shape[3 - inputs])
+
+
+def _continued(signal: Array, beyond: tuple[int, int], mode: str) -> Array:
+    """The signal with so many frames more before and after it; modes as in PyTorch."""
+    modes = {"circular": "wrap", "reflect": "reflect", "replicate": "edge"}
+    return jnp.pad(signal, ((0, 0), beyond, (0, 0)), mode=modes[mode])
+
+
+def _biased(signal: Array, bias: Array | None) -> Array:
+    """The bias added in the signal's dtype, which it does not widen."""
+    return signal if bias is None else add_bias(signal, cast("bias", bias, signal.dtype))
 
 
 def _alike(x: Array, weight: Array) -> tuple[Array, Array]:

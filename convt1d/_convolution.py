@@ -3,22 +3,25 @@
 from collections.abc import Sequence
 
 import equinox as eqx
-import jax
+from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, PRNGKeyArray
 
-from convt1d._conv_transpose import check_lowering, conv1d
+from convt1d import _trilinear
+from convt1d._conv_transpose import conv1d, precision_name
 from convt1d._geometry import (
+    PADDING_MODES,
     Padding,
     check_groups,
     check_signal,
     checked_conv_length,
+    choice,
     conv_padding,
     kernel_extent,
     padding_pair,
     single,
 )
-from convt1d._initializers import glorot_normal
-from convt1d._parameters import Initial, initialise
+from convt1d._parameters import Initial, Sizes, cast, dtype_name, first_values
 from convt1d._trilinear import Lowering
 
 
@@ -36,9 +39,15 @@ class Conv1d(eqx.Module):
             ``'VALID'``, an int, or ``(before, after)``.
         dilation: input samples from one tap to the next.
         groups: blocks of channels that do not meet.
-        w_init: as for `ConvTranspose1d`, for ``(K, in / groups, out)``.
+        padding_mode: what the padding holds: ``'zeros'``, or the signal continued by
+            ``'circular'`` (periodic), ``'reflect'`` (mirrored about the end samples) or
+            ``'replicate'`` (the end samples repeated).
+        w_init: as for `ConvTranspose1d`, for ``(K, in / groups, out)``, and without ``'icnr'``.
         b_init: the same for ``(out,)``; None for no bias.
         lowering: ``'auto'``, ``'gemm'`` or ``'lax'``.
+        precision: of the products: a `jax.lax.Precision` or its name, such as ``'highest'``.
+        dtype: what the layer computes and returns in, as for `ConvTranspose1d`.
+        param_dtype: what weight and bias are kept in.
         key: of the weight's initialiser; None means ``jax.random.key(0)``.
 
     Attributes:
@@ -65,7 +74,10 @@ class Conv1d(eqx.Module):
     padding: str | tuple[int, int] = eqx.field(static=True)
     dilation: int = eqx.field(static=True)
     groups: int = eqx.field(static=True)
+    padding_mode: str = eqx.field(static=True)
     lowering: Lowering = eqx.field(static=True)
+    precision: str | None = eqx.field(static=True)
+    dtype: str | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -77,9 +89,13 @@ class Conv1d(eqx.Module):
         padding: Padding = "SAME",
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
+        padding_mode: str = "zeros",
         w_init: Initial | None = None,
         b_init: Initial | None = 0.0,
         lowering: Lowering = "auto",
+        precision: lax.Precision | str | None = None,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         key: PRNGKeyArray | None = None,
     ) -> None:
         self.in_channels = single("in_channels", in_channels)
@@ -91,22 +107,21 @@ class Conv1d(eqx.Module):
             raise ValueError(f"`padding` (={padding!r}) must not be negative: slice the input.")
         self.dilation = single("dilation", dilation)
         self.groups = check_groups(groups, self.in_channels, self.out_channels)
-        self.lowering = check_lowering(lowering)
+        self.padding_mode = choice("padding_mode", padding_mode, PADDING_MODES)
+        self.lowering = choice("lowering", lowering, _trilinear.LOWERINGS)
+        self.precision = precision_name(precision)
+        self.dtype = dtype_name("dtype", dtype)
 
-        shape = (self.kernel_size[0], self.in_channels // self.groups, self.out_channels)
-        if w_init is None:
-            # Seen from its adjoint, whose layout is (K, out, in / groups), the fans are the same.
-            w_init = lambda k, s, d: glorot_normal(  # noqa: E731
-                k, (s[0], s[2], s[1]), d, self.groups
-            ).swapaxes(1, 2)
-        w_key, b_key = jax.random.split(jax.random.key(0) if key is None else key)
-        axes = "(kernel_size, in_channels / groups, out_channels)"
-        self.weight = initialise("w_init", w_init, shape, key=w_key, axes=axes)
-        self.bias = (
-            None
-            if b_init is None
-            else initialise("b_init", b_init, shape[2:], key=b_key, axes="(out_channels,)")
+        sizes = Sizes(
+            kernel_size=self.kernel_size[0],
+            in_channels=self.in_channels,
+            out_channels=self.out_channels,
+            groups=self.groups,
+            stride=self.stride,
+            dilation=self.dilation,
+            transposed=False,
         )
+        self.weight, self.bias = first_values(sizes, w_init, b_init, dtype=param_dtype, key=key)
 
     def out_length(self, length: int) -> int:
         """Output frames for an input of ``length`` samples.
@@ -124,14 +139,19 @@ class Conv1d(eqx.Module):
         Raises:
             ValueError: if the rank or the channels are wrong, or the input is too short.
         """
-        check_signal("Conv1d", x.shape, self.in_channels, first=False)
+        check_signal("Conv1d", x.shape, self.in_channels)
+        weight = self.weight
+        if self.dtype is not None:
+            x, weight = cast("x", x, self.dtype), cast("weight", weight, self.dtype)
         return conv1d(
             x,
-            self.weight,
+            weight,
             self.bias,
             stride=self.stride,
             padding=self.padding,
             dilation=self.dilation,
             groups=self.groups,
+            padding_mode=self.padding_mode,
             lowering=self.lowering,
+            precision=self.precision,
         )

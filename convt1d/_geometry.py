@@ -10,12 +10,15 @@ whose length is $(L-1) S + E$ with the kernel's *extent* $E = (K-1) d + 1$. Ever
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 Crop: TypeAlias = tuple[int, int]
 Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
 
+Word = TypeVar("Word", bound=str)
+
 PADDING_WORDS = ("SAME", "SAME_LOWER", "VALID", "CAUSAL")
+PADDING_MODES = ("zeros", "circular", "reflect", "replicate")
 
 
 def kernel_extent(kernel_size: int, dilation: int) -> int:
@@ -108,6 +111,41 @@ def resolve_crop(
             "smaller than the stride or the dilation."
         )
     return pair[0], pair[1] - output_padding
+
+
+def crop_for_size(
+    output_size: int | Sequence[int], *, length: int, spacing: int, extent: int, crop: Crop
+) -> Crop:
+    """The crop that makes an input of ``length`` give ``output_size`` samples.
+
+    It takes up to ``spacing - 1`` samples less off the end than ``crop`` does.
+
+    Source: `torch.nn.ConvTranspose1d`, whose inputs of ``spacing`` lengths give one output length.
+
+    Raises:
+        ValueError: if ``output_size`` is outside of that range.
+    """
+    shortest = transpose_length(length, spacing=spacing, extent=extent, crop=crop)
+    more = single("output_size", output_size) - shortest
+    if not 0 <= more < spacing:
+        raise ValueError(
+            f"`output_size` (={output_size!r}) must be from {shortest} to "
+            f"{shortest + spacing - 1} for an input of length {length}."
+        )
+    return crop[0], crop[1] - more
+
+
+def frames_beyond(
+    length: int, fine: int, *, spacing: int, extent: int, low: int
+) -> tuple[int, int]:
+    """Frames before the first and after the last that reach into the window of the full result.
+
+    The window begins at sample ``low`` and has ``fine`` samples; frame ``n`` reaches from ``n S``
+    to ``n S + E - 1``.
+    """
+    first = -((extent - 1 - low) // spacing)
+    last = (low + fine - 1) // spacing
+    return max(0, -first), max(0, last - length + 1)
 
 
 def conv_padding(padding: Padding, *, length: int, stride: int, extent: int) -> Crop:
@@ -203,6 +241,13 @@ def single(name: str, value: int | Sequence[int], *, minimum: int = 1) -> int:
     if number < minimum:
         raise ValueError(f"`{name}` (={value!r}) must be at least {minimum}.")
     return number
+
+
+def choice(name: str, value: Word, choices: Sequence[str]) -> Word:
+    """``value``, if it is among ``choices``."""
+    if value not in choices:
+        raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(map(repr, choices))}.")
+    return value
 
 
 def check_signal(taker: str, shape: tuple[int, ...], channels: int, *, first: bool = False) -> None:

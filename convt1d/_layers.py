@@ -6,25 +6,35 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact, PRNGKeyArray
 
-from convt1d._conv_transpose import (
-    check_lowering,
-    conv_transpose1d,
-)
+from convt1d import _trilinear
+from convt1d._conv_transpose import conv_transpose1d, precision_name
 from convt1d._geometry import (
+    PADDING_MODES,
     Crop,
     Padding,
     check_groups,
     check_signal,
     checked_transpose_length,
+    choice,
     is_integer,
     kernel_extent,
     resolve_crop,
     single,
 )
-from convt1d._initializers import glorot_normal
-from convt1d._parameters import Constant, Initial, initialise, mask_of, value_of
+from convt1d._parameters import (
+    Constant,
+    Initial,
+    Sizes,
+    cast,
+    dtype_name,
+    first_values,
+    mask_of,
+    value_of,
+)
 from convt1d._trilinear import Lowering
 
 
@@ -58,9 +68,11 @@ class ConvTranspose1d(eqx.Module):
         rhs_dilation: output samples from one tap to the next.
         groups: blocks of channels that do not meet; divides both channel counts.
         w_init: a function ``(key, shape, dtype)`` as in `jax.nn.initializers`, an array of shape
-            ``(K, out, in / groups)``, a scalar, or a `brainunit` quantity, whose unit multiplies
-            the input's. Default: truncated Glorot normal.
-        b_init: the same for the bias of shape ``(out,)``; None for no bias.
+            ``(K, out, in / groups)``, a scalar, a `brainunit` quantity, whose unit multiplies
+            the input's, or a name: ``'glorot_normal'`` (the default), ``'torch'``,
+            ``'equinox'``, ``'unit_variance'`` or ``'icnr'``, see `convt1d.initializers`.
+        b_init: the same for the bias of shape ``(out,)``, with the names ``'torch'`` and
+            ``'equinox'``; None for no bias.
         w_mask: an array, or a function of the weight's shape, that multiplies the weight in the
             forward pass and therefore its gradient; never trained.
         channel_first: whether signals are ``(B, C, L)`` instead of ``(B, L, C)``. The weight's
@@ -72,7 +84,15 @@ class ConvTranspose1d(eqx.Module):
             and Equinox call padding. Leave ``padding`` at its default with it.
         output_padding: with ``crop``: samples that it takes less off the end; smaller than the
             stride or the dilation, as in PyTorch.
+        padding_mode: how the input goes on beyond its ends, as far as the output can see:
+            ``'zeros'``, ``'circular'`` (periodic), ``'reflect'`` (mirrored about the end samples)
+            or ``'replicate'`` (the end samples repeated).
         lowering: how it is computed: ``'auto'``, ``'gemm'`` or ``'lax'``.
+        precision: of the products: a `jax.lax.Precision` or its name, such as ``'highest'``.
+        dtype: what the layer computes and returns in; weight and input are cast to it. None
+            promotes the two by JAX's rules. Half types are summed in float32.
+        param_dtype: what weight and bias are kept in. None leaves it to the initialiser, which is
+            asked for JAX's default.
         key: of the weight's initialiser; None means ``jax.random.key(0)``, so that two layers
             without a key are equal.
 
@@ -84,11 +104,13 @@ class ConvTranspose1d(eqx.Module):
         kernel_size: ``(K,)``.
         weight: ``(K, out_channels, in_channels / groups)``.
         bias: ``(out_channels,)`` or None.
+        crop: ``(low, high)`` that ``padding``, or ``crop`` less ``output_padding``, came to.
 
     Raises:
         ValueError: naming the argument, its value and the rule it breaks.
 
-    Source: the reference page of `brainstate.nn.ConvTranspose1d`; PyTorch's order of taps.
+    Source: the reference page of `brainstate.nn.ConvTranspose1d`; PyTorch's order of taps and rule
+    of output sizes; ``padding_mode='circular'`` as in Equinox and Flax.
 
     Example:
         >>> import jax.numpy as jnp, convt1d
@@ -111,9 +133,13 @@ class ConvTranspose1d(eqx.Module):
     rhs_dilation: int = eqx.field(static=True)
     groups: int = eqx.field(static=True)
     crop: Crop = eqx.field(static=True)
+    output_padding: int = eqx.field(static=True)
+    padding_mode: str = eqx.field(static=True)
     w_mask: Constant | None = eqx.field(static=True)
     channel_first: bool = eqx.field(static=True)
     lowering: Lowering = eqx.field(static=True)
+    precision: str | None = eqx.field(static=True)
+    dtype: str | None = eqx.field(static=True)
     name: str | None = eqx.field(static=True)
 
     def __init__(
@@ -135,7 +161,11 @@ class ConvTranspose1d(eqx.Module):
         *,
         crop: int | Sequence[int] | None = None,
         output_padding: int = 0,
+        padding_mode: str = "zeros",
         lowering: Lowering = "auto",
+        precision: lax.Precision | str | None = None,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         key: PRNGKeyArray | None = None,
     ) -> None:
         self.in_size = _pair_of_sizes(in_size)
@@ -155,7 +185,11 @@ class ConvTranspose1d(eqx.Module):
             dilation=self.rhs_dilation,
             extent=self.extent,
         )
-        self.lowering = check_lowering(lowering)
+        self.output_padding = int(output_padding)
+        self.padding_mode = choice("padding_mode", padding_mode, PADDING_MODES)
+        self.lowering = choice("lowering", lowering, _trilinear.LOWERINGS)
+        self.precision = precision_name(precision)
+        self.dtype = dtype_name("dtype", dtype)
         self.name = name
         out_length = self.out_length(length)
         self.out_size = (
@@ -164,20 +198,20 @@ class ConvTranspose1d(eqx.Module):
             else (out_length, self.out_channels)
         )
 
-        shape = (self.kernel_size[0], self.out_channels, self.in_channels // self.groups)
-        if w_init is None:
-            w_init = lambda k, s, d: glorot_normal(k, s, d, self.groups)  # noqa: E731
-        w_key, b_key = jax.random.split(jax.random.key(0) if key is None else key)
+        sizes = Sizes(
+            kernel_size=self.kernel_size[0],
+            in_channels=self.in_channels,
+            out_channels=self.out_channels,
+            groups=self.groups,
+            stride=self.spacing,
+            dilation=self.rhs_dilation,
+            transposed=True,
+        )
+        weight, bias = first_values(sizes, w_init, b_init, dtype=param_dtype, key=key)
         wrap = (lambda array: array) if param_type is None else param_type
-        axes = "(kernel_size, out_channels, in_channels / groups)"
-        self.weight = wrap(initialise("w_init", w_init, shape, key=w_key, axes=axes))
-        self.bias = None
-        if b_init is not None:
-            bias = initialise(
-                "b_init", b_init, (self.out_channels,), key=b_key, axes="(out_channels,)"
-            )
-            self.bias = wrap(bias)
-        self.w_mask = None if w_mask is None else mask_of(w_mask, shape)
+        self.weight = wrap(weight)
+        self.bias = None if bias is None else wrap(bias)
+        self.w_mask = None if w_mask is None else mask_of(w_mask, sizes.shape)
 
     @property
     def spacing(self) -> int:
@@ -199,21 +233,32 @@ class ConvTranspose1d(eqx.Module):
             length, spacing=self.spacing, extent=self.extent, crop=self.crop
         )
 
-    def __call__(self, x: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
+    def __call__(
+        self, x: Inexact[Array, "..."], *, output_size: int | Sequence[int] | None = None
+    ) -> Inexact[Array, "..."]:
         """Upsample a batch ``(B, L, C)`` or one signal ``(L, C)``; the channels first if so made.
 
+        Args:
+            x: the signal.
+            output_size: length of the output, from `out_length` (less ``output_padding``, which
+                it replaces) to ``stride - 1`` samples more: PyTorch's rule.
+
         Raises:
-            ValueError: if the rank or the channels are wrong, or the input is too short.
+            ValueError: if the rank or the channels are wrong, the input is too short, or
+                ``output_size`` is out of its range.
         """
         with jax.named_scope(self.name or "convt1d.ConvTranspose1d"):
             x, unit = _unitless(x)
             check_signal("ConvTranspose1d", x.shape, self.in_channels, first=self.channel_first)
             weight, weight_unit = _unitless(value_of(self.weight))
+            if self.dtype is not None:
+                x, weight = cast("x", x, self.dtype), cast("weight", weight, self.dtype)
             if self.w_mask is not None:
                 mask = jnp.asarray(self.w_mask.array, weight.dtype)
                 weight = weight * jnp.broadcast_to(mask, weight.shape)
             bias = value_of(self.bias)
             quantities = [q for q in (unit, weight_unit, _unitless(bias)[1]) if q is not None]
+            low, high = self.crop
             y = conv_transpose1d(
                 x.swapaxes(-1, -2) if self.channel_first else x,
                 weight,
@@ -221,8 +266,11 @@ class ConvTranspose1d(eqx.Module):
                 stride=self.spacing,
                 dilation=self.rhs_dilation,
                 groups=self.groups,
-                crop=self.crop,
+                crop=(low, high if output_size is None else high + self.output_padding),
+                output_size=output_size,
+                padding_mode=self.padding_mode,
                 lowering=self.lowering,
+                precision=self.precision,
             )
             if quantities:
                 y = _with_units(y, unit, weight_unit)

@@ -1,5 +1,6 @@
 """Learnable arrays: how they begin, what may wrap them, which of them are trained."""
 
+import dataclasses
 from typing import Any, TypeAlias
 
 import equinox as eqx
@@ -7,10 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, PyTree
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, PRNGKeyArray, PyTree
+
+from convt1d import initializers
+from convt1d._geometry import choice
 
 Initial: TypeAlias = Any
-"""A function ``(key, shape, dtype) -> array``, an array of that shape, a scalar, or a quantity."""
+"""A function ``(key, shape, dtype) -> array``, an array of that shape, a scalar, a quantity, or a
+name from `convt1d.initializers`."""
 
 
 class Frozen(eqx.Module):
@@ -60,26 +66,115 @@ def value_of(parameter: Any) -> Any:
     return parameter.value if hasattr(parameter, "value") else parameter
 
 
-def initialise(
-    name: str, initial: Initial, shape: tuple[int, ...], *, key: Array, axes: str
-) -> Any:
-    """The first value of a parameter.
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What the first values of a layer's weight and bias depend on."""
+
+    kernel_size: int
+    in_channels: int
+    out_channels: int
+    groups: int
+    stride: int
+    dilation: int
+    transposed: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the weight: ``(K, O, I / groups)`` if transposed, else ``(K, I / groups, O)``."""
+        per_group = self.in_channels // self.groups
+        if self.transposed:
+            return self.kernel_size, self.out_channels, per_group
+        return self.kernel_size, per_group, self.out_channels
+
+    @property
+    def axes(self) -> str:
+        """The weight's axes in words."""
+        if self.transposed:
+            return "(kernel_size, out_channels, in_channels / groups)"
+        return "(kernel_size, in_channels / groups, out_channels)"
+
+
+def first_values(
+    sizes: Sizes,
+    w_init: Initial | None,
+    b_init: Initial | None,
+    *,
+    dtype: DTypeLike | None,
+    key: PRNGKeyArray | None,
+) -> tuple[Any, Any]:
+    """Weight and bias of a layer; no bias if there is no ``b_init``.
 
     Raises:
-        ValueError: naming ``name``, if an array or a function's result has another shape.
+        ValueError: naming the argument that is wrong.
     """
-    dtype = jnp.zeros(()).dtype
-    if callable(initial):
-        value = initial(key, shape, dtype)
-    elif hasattr(initial, "mantissa"):  # a brainunit quantity
-        return type(initial)(
-            initialise(name, initial.mantissa, shape, key=key, axes=axes), unit=initial.unit
+    w_key, b_key = jax.random.split(jax.random.key(0) if key is None else key)
+    kept = dtype_name("param_dtype", dtype)
+    w_init = _by_name("w_init", "glorot_normal" if w_init is None else w_init, sizes)
+    weight = initialise("w_init", w_init, sizes.shape, key=w_key, axes=sizes.axes, dtype=kept)
+    if b_init is None:
+        return weight, None
+    b_init, shape = _by_name("b_init", b_init, sizes), (sizes.out_channels,)
+    axes = "(out_channels,)"
+    return weight, initialise("b_init", b_init, shape, key=b_key, axes=axes, dtype=kept)
+
+
+def _by_name(argument: str, initial: Initial, sizes: Sizes) -> Initial:
+    """The initialiser that a layer of these sizes has by a name; what is no name, as it is."""
+    if not isinstance(initial, str):
+        return initial
+    uniform = ("torch", "equinox")
+    if argument == "b_init":
+        choice(argument, initial, uniform)
+    if initial in uniform:
+        fan_out = sizes.transposed and initial == "torch"  # which PyTorch takes for the fan-in
+        channels = sizes.out_channels if fan_out else sizes.in_channels
+        return initializers.fan_in_uniform(sizes.kernel_size * channels // sizes.groups)
+    if not sizes.transposed:
+        choice(argument, initial, ("glorot_normal", *uniform, "unit_variance"))
+        if initial == "unit_variance":
+            return jax.nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+        # Seen from its adjoint, whose layout is (K, out, in / groups), the fans are the same.
+        adjoint = initializers.glorot_normal(groups=sizes.groups)
+        return lambda k, s, d: adjoint(k, (s[0], s[2], s[1]), d).swapaxes(1, 2)
+    choice(argument, initial, ("glorot_normal", *uniform, "unit_variance", "icnr"))
+    if initial == "glorot_normal":
+        return initializers.glorot_normal(groups=sizes.groups)
+    if initial == "unit_variance":
+        return initializers.unit_variance(stride=sizes.stride, dilation=sizes.dilation)
+    if sizes.stride > 1 and sizes.dilation > 1:
+        raise ValueError(
+            f"`w_init` (='icnr') repeats adjacent taps, which a dilation (={sizes.dilation}) sets "
+            "apart: use a dilation of 1."
         )
+    return initializers.icnr(stride=sizes.stride)
+
+
+def initialise(
+    name: str,
+    initial: Initial,
+    shape: tuple[int, ...],
+    *,
+    key: Array,
+    axes: str,
+    dtype: DTypeLike | None = None,
+) -> Any:
+    """The first value of a parameter, kept in ``dtype`` if there is one.
+
+    Raises:
+        ValueError: naming ``name``, if an array or a function's result has another shape, or is
+            complex and ``dtype`` is not.
+    """
+    drawn = jnp.zeros(()).dtype if dtype is None else jnp.dtype(dtype)
+    if callable(initial):
+        value = initial(key, shape, drawn)
+    elif hasattr(initial, "mantissa"):  # a brainunit quantity
+        number = initialise(name, initial.mantissa, shape, key=key, axes=axes, dtype=dtype)
+        return type(initial)(number, unit=initial.unit)
     else:
         value = initial
     value = jnp.asarray(value)
-    if not jnp.issubdtype(value.dtype, jnp.inexact):
-        value = value.astype(dtype)
+    if dtype is not None or not jnp.issubdtype(value.dtype, jnp.inexact):
+        value = cast(name, value, drawn)
     if not callable(initial) and value.ndim == 0:
         value = jnp.full(shape, value, value.dtype)  # without a dtype it would be weakly typed
     if value.shape != shape:
@@ -88,6 +183,45 @@ def initialise(
             "of that shape, a scalar, or a function of (key, shape, dtype)."
         )
     return value
+
+
+def cast(name: str, array: Array, dtype: DTypeLike) -> Array:
+    """``array`` as ``dtype``, unless its imaginary part would be lost.
+
+    Raises:
+        ValueError: naming ``name``, if it would.
+    """
+    if jnp.iscomplexobj(array) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        raise ValueError(
+            f"`{name}` is {array.dtype}, whose imaginary part {jnp.dtype(dtype).name} cannot "
+            "hold: use a complex dtype, or give its real part."
+        )
+    return array.astype(dtype)
+
+
+def dtype_name(name: str, dtype: DTypeLike | None) -> str | None:
+    """The name of a dtype that numbers may be computed or kept in; None stays None.
+
+    Raises:
+        ValueError: naming ``name``, if there is none such, or JAX's configuration forbids it.
+    """
+    if dtype is None:
+        return None
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = jnp.dtype(bool)
+    if not jnp.issubdtype(found, jnp.inexact):
+        raise ValueError(
+            f"`{name}` (={dtype!r}) must be a floating or complex dtype, such as 'float32' or "
+            "'bfloat16'."
+        )
+    if jax.dtypes.canonicalize_dtype(found) != found:
+        raise ValueError(
+            f"`{name}` (={dtype!r}) has 64 bits a number, which JAX must be told to keep: "
+            "jax.config.update('jax_enable_x64', True)."
+        )
+    return found.name
 
 
 class Constant:

@@ -131,7 +131,7 @@ def _describe(value: Any) -> Any:
         case ConvTranspose1d():
             arguments = _layer_arguments(value)
         case Conv1d():
-            arguments = _fields(value, leave=("w_init", "b_init"))
+            arguments = _fields(value, leave=("w_init", "b_init", "param_dtype"))
             arguments["b_init"] = None if value.bias is None else 0.0
         case Snake():
             arguments = {"channels": value.alpha.shape[0]}
@@ -148,8 +148,10 @@ def _fields(value: eqx.Module, *, leave: tuple[str, ...] = ()) -> dict[str, Any]
 
 def _layer_arguments(layer: ConvTranspose1d) -> dict[str, Any]:
     """A transposed layer's arguments, with its padding as the crop that it came to."""
-    leave = ("padding", "output_padding", "w_init", "b_init", "w_mask", "param_type")
+    leave = ("padding", "w_init", "b_init", "w_mask", "param_type", "param_dtype")
     arguments = _fields(layer, leave=leave)
+    low, high = layer.crop
+    arguments["crop"] = (low, high + layer.output_padding)
     arguments["b_init"] = None if layer.bias is None else 0.0
     if layer.w_mask is not None:
         mask = layer.w_mask.array
