@@ -1,6 +1,7 @@
 """The fast transposed 1-D convolution for JAX, and the signal decoders made of it."""
 
 from convt1d import initializers as initializers
+from convt1d import interop as interop
 from convt1d import models as models
 from convt1d._activations import Snake as Snake
 from convt1d._activations import snake as snake
