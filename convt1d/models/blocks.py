@@ -140,19 +140,13 @@ def upsampling(
     weight_norm: bool,
     key: PRNGKeyArray,
 ) -> Layer:
-    """A transposed convolution that keeps the variance of its input, whatever its stride.
-
-    Of the K taps only K / stride meet in one output sample, so that the fan-in is smaller by the
-    stride than an initialiser can see.
-    """
+    """A transposed convolution that keeps the variance of its input, whatever its stride."""
     layer = ConvTranspose1d(
         (1, in_channels),
         out_channels,
         kernel_size,
         stride,
-        w_init=jax.nn.initializers.variance_scaling(
-            float(stride), "fan_in", "truncated_normal", in_axis=-1, out_axis=-2
-        ),
+        w_init="unit_variance",
         b_init=0.0,
         key=key,
     )
