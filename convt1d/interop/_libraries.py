@@ -85,6 +85,7 @@ def check_library(library: str) -> Convention:
 
 def check_form(form: str, library: str) -> None:
     """Refuse a form that ``library`` does not know."""
+    check_library(library)
     if form not in get_args(Form):
         raise ValueError(f"`form` (={form!r}) must be one of {_listed(get_args(Form))}.")
     if form != "folded" and library != "torch":

@@ -13,6 +13,11 @@ def norms(rows: np.ndarray) -> np.ndarray:
     return largest[:, 0] * np.sqrt(np.sum(np.square(flat / largest), axis=1))
 
 
+def zero_rows(rows: np.ndarray) -> list[int]:
+    """Which rows have no direction."""
+    return np.flatnonzero(norms(rows) == 0).tolist()
+
+
 def folded(direction: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """``g v / ‖v‖``."""
     return wide(direction) * _column(wide(gain) / norms(direction), direction)

@@ -126,7 +126,9 @@ def read_model(
     ]
     flat = {k: v for k, v in flat.items() if not any(fnmatchcase(k, p) for p in ignore)}
     parts = parts_of(model)
-    problems += [f"`names` has {path!r}, which the model has not" for path in names.keys() - parts]
+    problems += [
+        f"`names` has {path!r}, which the model has not" for path in names if path not in parts
+    ]
     problems += [
         f"`names` leaves out {path!r} ({type(part).__name__}): name it, or say None to keep it"
         for path, part in parts.items()
@@ -229,11 +231,11 @@ def _mismatch(slot: Slot, flat: dict[str, np.ndarray], leaf: Any) -> list[str]:
         return [f"{slot.name} has the shape {array.shape} instead of {slot.shape}"]
     if not jnp.issubdtype(array.dtype, jnp.inexact) or not np.can_cast(array.dtype, leaf.dtype):
         return [
-            f"{slot.name} is {array.dtype}, which the layer's {leaf.dtype} does not hold exactly: "
-            "cast it before, or make the layer of another dtype"
+            f"{slot.name} is {array.dtype}, which {leaf.dtype} does not hold exactly: cast it "
+            "first, or make the layer with another `param_dtype`"
         ]
-    if slot.role == "direction" and (rows := np.flatnonzero(_norms.norms(array) == 0)).size:
-        return [f"{slot.name} has only zeros in its rows {rows.tolist()}: they have no direction"]
+    if slot.role == "direction" and (rows := _norms.zero_rows(array)):
+        return [f"{slot.name} has only zeros in its rows {rows}, where the original computes NaN"]
     return []
 
 

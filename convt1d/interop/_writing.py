@@ -13,10 +13,10 @@ from convt1d.interop._libraries import (
     Form,
     Layer,
     Library,
+    Slot,
     array_of,
     bare,
     check_form,
-    check_library,
     rows_of_ours,
     slots,
 )
@@ -43,7 +43,8 @@ def write(
         The weight, or gain and direction, and then the bias if there is one.
 
     Raises:
-        ValueError: naming the argument, if the library has no such layer or form.
+        ValueError: naming the argument, if the library has no such layer or form, or if a
+            direction is zero.
 
     Example:
         >>> import numpy as np, convt1d
@@ -56,40 +57,59 @@ def write(
         {'weight_g': (16, 1, 1), 'weight_v': (16, 8, 4), 'bias': (8,)}
     """
     inner = bare(layer)
-    check_library(library)
     check_form(form, library)
+    found = slots(layer, library, name)[form]
     weight = rows_of_ours(numbers(inner.weight), layer)
-    if isinstance(inner, ConvTranspose1d) and inner.w_mask is not None:
-        if form != "folded" or isinstance(layer, WeightNorm):
-            raise ValueError(
-                "`layer` has a `w_mask`, which changes the norms of its weight: write a plain "
-                "layer, with `form='folded'`."
-            )
-        mask = np.broadcast_to(inner.w_mask.array, parameter(inner.weight).shape)
-        weight = weight * rows_of_ours(mask, layer).astype(weight.dtype)
+    mask = inner.w_mask if isinstance(inner, ConvTranspose1d) else None
     rows = {} if inner.bias is None else {"bias": numbers(inner.bias)}
-    if form == "folded" and isinstance(layer, WeightNorm):
-        rows["weight"] = _norms.folded(weight, numbers(layer.gain)).astype(weight.dtype)
-    elif form == "folded":
-        rows["weight"] = weight
-    elif isinstance(layer, WeightNorm):
-        rows |= {"direction": weight, "gain": numbers(layer.gain)}
-    else:
-        direction, gain = _norms.unfolded(weight, weight.dtype, jnp.finfo(weight.dtype))
-        rows |= {"direction": direction, "gain": gain.astype(weight.dtype)}
+    if isinstance(layer, WeightNorm) and form != "folded":
+        if mask is not None:
+            raise ValueError(
+                f"`form` (={form!r}) cannot hold a WeightNorm with a `w_mask`, which changes the "
+                "norms after they were taken: write it 'folded'."
+            )
+        return _named(rows | {"direction": weight, "gain": numbers(layer.gain)}, layer, found)
+    if isinstance(layer, WeightNorm):
+        if zeros := _norms.zero_rows(weight):
+            raise ValueError(
+                f"`layer` has a direction of zeros in the rows {zeros}, where it computes NaN."
+            )
+        weight = _norms.folded(weight, numbers(layer.gain)).astype(weight.dtype)
+    if mask is not None:
+        whole = np.broadcast_to(mask.array, parameter(inner.weight).shape)
+        weight = weight * rows_of_ours(whole, layer).astype(weight.dtype)
+    if form == "folded":
+        return _named(rows | {"weight": weight}, layer, found)
+    direction, gain = _norms.unfolded(weight, weight.dtype, jnp.finfo(weight.dtype))
+    rows |= {"direction": direction, "gain": gain.astype(weight.dtype)}
+    return _named(rows, layer, found)
+
+
+def _named(rows: dict[str, np.ndarray], layer: Layer, found: list[Slot]) -> dict[str, np.ndarray]:
+    """The arrays in the layout and by the names of their slots."""
     return {
         slot.name: np.ascontiguousarray(array_of(rows[slot.role], slot, layer))
-        for slot in slots(layer, library, name)[form]
+        for slot in found
         if slot.role in rows
     }
 
 
 def parameter(value: Any) -> Any:
     """The array of a parameter, taken out of what wraps it."""
-    (leaf,) = jax.tree.leaves(value)
-    return leaf
+    leaves = jax.tree.leaves(value)
+    if len(leaves) != 1:
+        raise ValueError(
+            f"`layer` has a parameter of type {type(value).__name__} with {len(leaves)} arrays "
+            "instead of one."
+        )
+    return leaves[0]
 
 
 def numbers(value: Any) -> np.ndarray:
     """The same on the host."""
-    return np.asarray(parameter(value))
+    array = parameter(value)
+    if isinstance(array, jax.ShapeDtypeStruct):
+        raise ValueError(  # noqa: TRY004  as every wrong argument of the library
+            "`layer` has shapes instead of arrays: read or make it first."
+        )
+    return np.asarray(array)
