@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from convt1d._activations import Snake
 from convt1d._convolution import Conv1d
 from convt1d._layers import ConvTranspose1d
+from convt1d._stream_parts import stream_chain, stream_sum
+from convt1d._streaming import Stream, stream
 from convt1d._weight_norm import WeightNorm
 
 ACTIVATIONS: dict[str, Callable[[int], Callable[[Array], Array]]] = {
@@ -204,3 +206,9 @@ def unit_layers(name: str, units: tuple[ResidualUnit, ...]) -> Iterator[tuple[st
     for i, unit in enumerate(units):
         yield f"{name}.{i}.dilated", unit.dilated
         yield f"{name}.{i}.pointwise", unit.pointwise
+
+
+@stream.register
+def _(unit: ResidualUnit) -> Stream:
+    made = stream_chain(unit.first, unit.dilated, unit.second, unit.pointwise)
+    return stream_sum(stream_chain(), made)

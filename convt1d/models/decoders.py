@@ -7,6 +7,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from convt1d._stream_parts import stream_chain
+from convt1d._streaming import Stream, stream
 from convt1d.models.blocks import (
     ACTIVATIONS,
     OUTPUTS,
@@ -213,3 +215,19 @@ class Decoder(eqx.Module):
             yield from unit_layers(f"stages.{i}.units", stage.units)
         if self.last is not None:
             yield "last", self.last
+
+
+@stream.register
+def _(stage: UpStage) -> Stream:
+    return stream_chain(stage.activation, stage.up, *stage.units)
+
+
+@stream.register
+def _(decoder: Decoder) -> Stream:
+    if decoder.length is not None:
+        raise ValueError(
+            "`module` is a Decoder with entry='dense', which makes a whole signal of one latent: "
+            "only entry='conv' can be streamed."
+        )
+    closing = () if decoder.last is None else (decoder.closing, decoder.last)
+    return stream_chain(decoder.first, *decoder.stages, *closing, OUTPUTS[decoder.output])

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from convt1d._stream_parts import WholeHops, stream_chain
+from convt1d._streaming import Stream, stream
 from convt1d.models.blocks import (
     ACTIVATIONS,
     Layer,
@@ -191,3 +193,22 @@ class Encoder(eqx.Module):
             yield from unit_layers(f"stages.{i}.units", stage.units)
             yield f"stages.{i}.down", stage.down
         yield "last", self.last
+
+
+@stream.register
+def _(stage: DownStage) -> Stream:
+    activation = () if stage.activation is None else (stage.activation,)
+    return stream_chain(*stage.units, *activation, stage.down)
+
+
+@stream.register
+def _(encoder: Encoder) -> Stream:
+    if encoder.length is not None:
+        raise ValueError(
+            "`module` is an Encoder with entry='dense', which makes one latent of a whole signal: "
+            "only entry='conv' can be streamed."
+        )
+    first = () if encoder.first is None else (encoder.first,)
+    return stream_chain(
+        WholeHops(encoder.hop), *first, *encoder.stages, encoder.closing, encoder.last
+    )
