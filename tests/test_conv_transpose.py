@@ -259,6 +259,12 @@ def test_mixed_dtypes_are_promoted():
         ({"crop": "SAME"}, r"`crop` \(='SAME'\) must be an int, a pair"),
         ({"crop": 0, "output_padding": 1}, r"`output_padding` \(=1\) must be an int from 0 to 0"),
         ({"output_padding": 1}, r"`output_padding` \(=1\) belongs to `crop`"),
+        (
+            {"crop": 0, "stride": 2, "output_padding": 1, "output_size": 13},
+            r"`output_size` \(=13\) and `output_padding` \(=1\) both lengthen the output",
+        ),
+        ({"crop": 0, "stride": 2, "output_size": 14}, r"`output_size` \(=14\) .* from 12 to 13"),
+        ({"precision": "exact"}, r"`precision` \(='exact'\) must be a jax.lax.Precision or one"),
         ({"stride": 0}, r"`stride` \(=0\) must be at least 1"),
         ({"dilation": 1.5}, r"`dilation` \(=1\.5\) must be an int"),
         ({"groups": -1}, r"`groups` \(=-1\) must be at least 1"),

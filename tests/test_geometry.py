@@ -7,6 +7,7 @@ import pytest
 from convt1d._geometry import (
     conv_length,
     conv_padding,
+    frames_beyond,
     kernel_extent,
     number_pair,
     padding_pair,
@@ -68,6 +69,17 @@ def test_same_convolution_pads_as_lax_does():
         ours = conv_padding("SAME", length=length, stride=stride, extent=extent)
         [theirs] = jax.lax.padtype_to_pads((length,), (extent,), (stride,), "SAME")
         assert ours == tuple(theirs)
+
+
+def test_frames_beyond_the_ends_are_those_that_the_window_sees():
+    for length, extent, spacing, low, fine in itertools.product(
+        (1, 4), (1, 5, 12), (1, 3), (-2, 0, 3), (1, 9)
+    ):
+        window = set(range(low, low + fine))
+        seen = [n for n in range(-40, 40) if window & {*range(n * spacing, n * spacing + extent)}]
+        before, after = frames_beyond(length, fine, spacing=spacing, extent=extent, low=low)
+        assert before == max(0, -min(seen, default=0))
+        assert after == max(0, max(seen, default=0) - length + 1)
 
 
 @pytest.mark.parametrize("form", [3, np.int64(3), (3, 3), [3, 3], [(3, 3)], ((3, 3),), (3,)])

@@ -110,6 +110,42 @@ def test_output_padding_gives_back_samples_of_the_end():
     np.testing.assert_array_equal(long[:, :-2], short)
 
 
+@pytest.mark.parametrize("output_padding", [0, 1])
+def test_an_output_size_takes_the_place_of_output_padding(output_padding):
+    layer = ConvTranspose1d((6, 3), 4, 5, 3, crop=2, output_padding=output_padding)
+    x = signal(2, 6, 3)
+    for extra in range(3):
+        expected = ConvTranspose1d((6, 3), 4, 5, 3, crop=2, output_padding=extra)(x)
+        found = layer(x, output_size=expected.shape[1])
+        np.testing.assert_array_equal(found, expected)
+        operation = convt1d.conv_transpose1d(
+            x, layer.weight, stride=3, crop=2, output_size=[expected.shape[1]]
+        )
+        np.testing.assert_array_equal(operation, expected)
+
+
+def test_an_output_size_lengthens_what_a_padding_word_gives():
+    for first in (False, True):
+        layer = ConvTranspose1d((3, 6) if first else (6, 3), 4, 5, 2, channel_first=first)
+        y = layer(jnp.ones((3, 6) if first else (6, 3)), output_size=13)
+        assert y.shape == ((4, 13) if first else (13, 4))
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (15, r"`output_size` \(=15\) must be from 16 to 18 for an input of length 6"),
+        (19, r"`output_size` \(=19\) must be from 16 to 18 for an input of length 6"),
+        ((16, 16), r"`output_size` \(=\(16, 16\)\) must be an int or a sequence of one int"),
+        (0, r"`output_size` \(=0\) must be at least 1"),
+    ],
+)
+def test_an_output_size_out_of_range_is_refused(size, message):
+    layer = ConvTranspose1d((6, 3), 4, 5, 3, crop=2, output_padding=1)
+    with pytest.raises(ValueError, match=message):
+        layer(jnp.ones((6, 3)), output_size=size)
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID", (3, 1)])
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("out_channels", [4, 12])  # 12 is the output's length, too
