@@ -8,6 +8,7 @@ from jaxtyping import Array, Inexact
 
 from convt1d import _trilinear
 from convt1d._channels import add_bias
+from convt1d._form import Form
 from convt1d._geometry import (
     PADDING_MODES,
     Padding,
@@ -23,7 +24,6 @@ from convt1d._geometry import (
     resolve_crop,
     single,
 )
-from convt1d._lowerings import Form
 from convt1d._parameters import cast
 from convt1d._trilinear import Lowering
 
@@ -174,7 +174,7 @@ def conv1d(
     extent = kernel_extent(weight.shape[0], dilation)
     pads = conv_padding(padding, length=x.shape[-2], stride=stride, extent=extent)
     length = checked_conv_length(x.shape[-2], stride=stride, extent=extent, padding=pads)
-    signal, rows = _alike(x if x.ndim == 3 else x[None], _ungroup(weight, groups))
+    signal, rows = _alike(x if x.ndim == 3 else x[None], ungroup(weight, groups))
     low = pads[0]
     if choice("padding_mode", padding_mode, PADDING_MODES) != "zeros":
         beyond = max(pads[0], 0), max(pads[1], 0)
@@ -243,7 +243,7 @@ def _alike(x: Array, weight: Array) -> tuple[Array, Array]:
     return x.astype(dtype), weight.astype(dtype)
 
 
-def _ungroup(weight: Array, groups: int) -> Array:
+def ungroup(weight: Array, groups: int) -> Array:
     """``(K, I/g, O) -> (K, I, O/g)``: the layout in which both operations share one gradient."""
     if groups == 1:
         return weight
