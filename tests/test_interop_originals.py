@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 
 import equinox as eqx
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from reference.interop_cases import CASES, ORIGINS, PAIRS, filled, signal
+from cases import drawn
+from hypothesis import assume, given, settings
+from reference.interop_cases import CASES, ORIGINS, PAIRS, Case, filled, has, signal
 from reference.make_interop_vectors import is_here
 
 from convt1d import WeightNorm, interop
@@ -54,31 +57,44 @@ def test_every_original_has_given_its_numbers():
     assert set(OUTPUTS.files) == SHAPES.keys() == {f"{origin}:{i}" for origin, i in PAIRS}
 
 
+@st.composite
+def cases(draw, origin):
+    """A layer that the library has; its kernel covers the stride and lies within the signal."""
+    size = st.integers(1, 4)
+    transposed = not has(origin, Case(False, (1, 1), 1)) or draw(st.booleans())
+    grouped = has(origin, Case(transposed, (2, 2), 1, groups=2))
+    groups, taps, dilation = draw(size) if grouped else 1, draw(size), draw(st.integers(1, 2))
+    case = Case(
+        transposed=transposed,
+        channels=(groups * draw(size), groups * draw(size)),
+        kernel_size=taps,
+        stride=draw(st.integers(1, min(4, (taps - 1) * dilation + 1))),
+        dilation=dilation,
+        groups=groups,
+        bias=draw(st.booleans()),
+    )
+    assume(has(origin, case))
+    return case
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the other libraries' own
-@pytest.mark.parametrize(("origin", "i"), PAIRS, ids=names_of(PAIRS))
-def test_the_original_computes_the_same_with_what_was_read_and_written(origin, i):
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_the_original_computes_the_same_with_what_was_read_and_written(origin):
     if not is_here(origin):
         pytest.skip(f"{ORIGINS[origin].package} is not installed, or in another version")
     with jax.numpy_dtype_promotion("standard"):  # Keras adds while it is imported
         original = importlib.import_module("reference.interop_originals").original
-        case, (_, library, name, form) = CASES[i], ORIGINS[origin]
+    _, library, name, form = ORIGINS[origin]
+
+    @settings(deadline=None, max_examples=12, derandomize=True, database=None)
+    @given(case=cases(origin))
+    def compare(case):
         state, apply = original(origin, case)
-    # What the library itself has made, as it gives it:
-    layer = interop.read(blank(case, normed=form != "folded"), state, library=library, name=name)
-    check(
-        layer,
-        case,
-        apply(interop.write(layer, library=library, name=name, form=form), signal(case)),
-    )
-    # What we have made:
-    layer = drawn_like(layer)
-    arrays = interop.write(layer, library=library, name=name, form=form)
-    check(layer, case, apply(arrays, signal(case)))
+        empty = blank(case, normed=form != "folded")
+        theirs = interop.read(empty, state, library=library, name=name)
+        for layer in (theirs, drawn(lambda: theirs)):
+            arrays = interop.write(layer, library=library, name=name, form=form)
+            check(layer, case, apply(arrays, signal(case)))
 
-
-def drawn_like(layer):
-    """The layer with other numbers, biases among them."""
-    leaves, structure = jax.tree.flatten(layer)
-    rng = np.random.default_rng(0)
-    new = [jnp.asarray(rng.uniform(-1, 1, leaf.shape).astype(np.float32)) for leaf in leaves]
-    return jax.tree.unflatten(structure, new)
+    compare()

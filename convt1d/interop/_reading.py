@@ -229,7 +229,10 @@ def _mismatch(slot: Slot, flat: dict[str, np.ndarray], leaf: Any) -> list[str]:
     array = flat[slot.name]
     if array.shape != slot.shape:
         return [f"{slot.name} has the shape {array.shape} instead of {slot.shape}"]
-    if not jnp.issubdtype(array.dtype, jnp.inexact) or not np.can_cast(array.dtype, leaf.dtype):
+    counts = jnp.issubdtype(leaf.dtype, jnp.inexact) and not jnp.issubdtype(
+        array.dtype, jnp.inexact
+    )
+    if counts or not np.can_cast(array.dtype, leaf.dtype):  # whole numbers are quantised weights
         return [
             f"{slot.name} is {array.dtype}, which {leaf.dtype} does not hold exactly: cast it "
             "first, or make the layer with another `param_dtype`"
