@@ -19,6 +19,7 @@ SIDES = {
     "ours:gemm": ("jax", "equinox", "convt1d"),
     "ours:subpixel": ("jax", "equinox", "convt1d"),
     "ours:lax": ("jax", "equinox", "convt1d"),
+    "ours:shifted": ("jax", "equinox", "convt1d"),
     "floor": ("jax",),
     "torch": ("torch",),
     "lax": ("jax",),
@@ -193,6 +194,8 @@ def keras(case: Case) -> Native:
     import keras  # pyright: ignore[reportMissingImports]
 
     _dense_only(case, dilation=case.stride == 1)
+    if case.number_type.startswith("complex"):
+        raise NotImplementedError("has no complex numbers")
     layer = keras.layers.Conv1DTranspose(
         case.outputs, case.kernel, strides=case.stride, padding="valid", use_bias=False,
         dilation_rate=case.dilation, dtype=case.number_type,

@@ -1,4 +1,7 @@
-"""Tables of what `timing.py` measured: markdown to read, JSON to keep, a summary for the README."""
+"""Tables of what `timing.py` measured: markdown to read, JSON to keep, a summary for the README.
+
+`python scripts/report.py` writes the summary of `scripts/tables/` into the README.
+"""
 
 import json
 import math
@@ -10,6 +13,9 @@ from typing import Any
 from machine import BUSY
 
 Found = Mapping[str, Any]
+HOME = Path(__file__).resolve().parents[1]
+TABLES = HOME / "scripts" / "tables"
+BEGIN, END = "<!-- measured: python scripts/report.py -->\n", "<!-- end of measured -->\n"
 
 
 def geometric_mean(values: Iterable[float]) -> float:
@@ -51,7 +57,7 @@ def markdown(found: Found) -> str:
     return "\n\n".join([*parts, *_left_out(found)]) + "\n"
 
 
-def _where(found: Found) -> str:
+def _where(found: Found, *, legend: bool = True) -> str:
     machine, rows = found["machine"], found["rows"]
     dates = sorted({row["date"] for row in rows})
     cpu = " ".join([machine["cpu"], *machine["instructions"]])
@@ -60,6 +66,10 @@ def _where(found: Found) -> str:
         f"{machine['device']}; {' to '.join(dict.fromkeys((dates[0], dates[-1])))}; convt1d "
         f"{found['convt1d']}.",
         _versions(found["versions"]),
+    ]
+    if not legend:
+        return "\n".join(lines)
+    lines += [
         "Milliseconds, medians over rounds (the rounds' extremes in brackets); each side in a "
         "process of its own, taking turns. `2.00×` means twice as long as ours.",
     ]
@@ -122,13 +132,13 @@ def _means(found: Found, each: str) -> str:
     return _table(header, body)
 
 
-def _cases(found: Found, each: str) -> str:
+def _cases(found: Found, each: str, rows: Sequence[Mapping[str, Any]] | None = None) -> str:
     first, floor = found["sides"][0], found["floor"]
     sides = _rivals(found, each)
     sizes = [key for key in ("gflop", "chunk ms") if all(key in row for row in found["rows"])]
     timed = ["× real time"] if "chunk ms" in sizes else []
     body = []
-    for row in found["rows"]:
+    for row in found["rows"] if rows is None else rows:
         mine = row["ms"][each].get(first)
         if not mine:
             continue
@@ -176,3 +186,31 @@ def merge(found: dict[str, Any], folder: Path, *, order: Sequence[str]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
     print(f"written: {path.name} and {path.with_suffix('.md').name}")
+
+
+def summary(folder: Path) -> str:
+    """The README's tables: for layers and activations the means, for streams the whole decoders."""
+    parts = []
+    for path in sorted(folder.glob("*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        link = f"[every case](scripts/tables/{path.with_suffix('.md').name})"
+        parts.append(f"**{found['about']}** ({found['passes'][-1]}; {link})")
+        parts.append(_where(found, legend=False))
+        if found["bench"] == "streaming":
+            rows = [row for row in found["rows"] if " all " in row["case"]]
+            parts.append(_cases(found, found["passes"][-1], rows))
+        else:
+            parts.append(_means(found, found["passes"][-1]))
+    return "".join(part + "\n\n" for part in parts)
+
+
+def with_summary(readme: str, folder: Path) -> str:
+    """The README's text with the summary of these tables between its marks."""
+    before, rest = readme.split(BEGIN)
+    after = rest.split(END)[1]
+    return before + BEGIN + "\n" + summary(folder) + END + after
+
+
+if __name__ == "__main__":
+    README = HOME / "README.md"
+    README.write_text(with_summary(README.read_text(encoding="utf-8"), TABLES), encoding="utf-8")

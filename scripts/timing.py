@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe, wait_until_quiet
+from report import TABLES, markdown, merge
 
 HOME = Path(__file__).resolve().parents[1]
-TABLES = HOME / "scripts" / "tables"
 # What a child inherits: enough to find its libraries and devices, nothing that tunes them.
 INHERITED = (
     *("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
@@ -332,8 +332,6 @@ def main(
     select: Callable[[str, str], bool] = lambda name, backend: True,
 ) -> int:
     """Run a benchmark's command line; ``select(case name, backend)`` are the cases by default."""
-    from report import markdown, merge
-
     wanted = parse(bench, arguments)
     if wanted.serve:
         serve(bench, wanted.serve)

@@ -217,6 +217,22 @@ def test_every_table_that_is_kept_says_what_its_numbers_say():
         assert path.with_suffix(".md").read_text(encoding="utf-8") == report.markdown(found)
 
 
+def test_the_readme_says_what_the_tables_say():
+    readme = (environment.ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == report.with_summary(readme, report.TABLES), "run python scripts/report.py"
+
+
+def test_the_summary_has_the_machine_the_means_and_a_link(fake, tmp_path: Path):
+    found = json.loads((fake[1] / "fake_cpu.json").read_text())
+    report.merge(found, tmp_path, order=["a 1"])
+    text = report.with_summary(f"before\n{report.BEGIN}old\n{report.END}after\n", tmp_path)
+    assert text.startswith(f"before\n{report.BEGIN}\n**A fake** (run; [every case]")
+    assert text.endswith(f"{report.END}after\n")
+    assert "Measured on" in text
+    assert "| a | " in text
+    assert "old" not in text
+
+
 @pytest.mark.slow
 def test_a_benchmark_measures_layers_in_processes_of_their_own():
     done = subprocess.run(

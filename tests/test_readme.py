@@ -10,6 +10,8 @@ from pathlib import Path
 import environment
 import pytest
 
+from convt1d._trilinear import LOWERINGS
+
 ROOT = environment.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
@@ -31,6 +33,12 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     promised = re.findall(r"# -> (.+)$", code, flags=re.MULTILINE)
     assert promised == done.stdout.splitlines()
+
+
+def test_the_readme_explains_every_lowering():
+    explained = re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", README, flags=re.MULTILINE)
+    assert explained[0] == "lowering"  # the header
+    assert {"auto", *explained[1:]} == set(LOWERINGS)
 
 
 def test_the_readme_shows_commands():
