@@ -5,69 +5,46 @@ The three maps are the three partial contractions of one trilinear form in a *co
 
 $$\sum_{b,n,k,o,i} x[b,n,i]\, w[k,o,i]\, y[b,\, nS + kd - \text{low},\, o],$$
 
-so that ``refine(x, w) -> y`` is the transposed convolution, ``coarsen(y, w) -> x`` the convolution,
-and ``weigh(x, y) -> w`` the gradient of both with respect to the weight. Each is here in two ways:
+so that ``refine(x, w) -> y`` is the transposed convolution, ``coarsen(y, w) -> x`` the plain one,
+and ``weigh(x, y) -> w`` the gradient of both with respect to the weight; each in four ways:
 
 - ``gemm``: one matrix product, and shifts that XLA fuses into one pass over memory. It holds for
   every shape and dtype, under ``scan``, and never meets XLA:CPU's naive convolution loop.
-- ``lax``: ``conv_general_dilated`` with the labels ``b0f_0io->b0f``, the only ones that XLA:CPU's
-  fast convolution takes inside a loop body too. It saves the patches' memory where it may be used.
+- ``shifted``: multiply-adds of shifted signals, fused into one pass: for groups of a few channels,
+  of which a matrix product would be all overhead.
+- ``subpixel``: with the taps padded to whole strides, a plain convolution between ``x`` and ``y``
+  whose samples of each stride are laid out as channels.
+- ``lax``: the strided or dilated ``conv_general_dilated``.
 
-Depthwise weights (``I/g == 1``) skip the matrix product: the same shifts around a multiplication.
+The last two use the labels ``b0f_0io->b0f``, the only ones that XLA:CPU's fast convolution takes
+inside a loop body too, and compute each group by itself. Half types are summed in float32, and
+returned so.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from convt1d._form import Form
+
 _CANONICAL = lax.ConvDimensionNumbers((0, 2, 1), (2, 1, 0), (0, 2, 1))  # b0f, 0io -> b0f
 
+MOST_CONVOLUTIONS = 32
+"""Groups that convolutions take one after the other; more are one batched product."""
 
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """The integers of the trilinear form; hashable, so that it can parametrise a primitive.
+MOST_PATCHES = 2**20
+"""Numbers of the fine signal that a weight gradient lays out at a time (4 MB of float32). A program
+that holds more than 32 MB at once gets them from the system anew at every call, page by page:
+glibc keeps no larger block."""
 
-    Attributes:
-        coarse: length L of the coarse signal.
-        fine: length M of the fine signal.
-        kernel_size: taps K.
-        stride: fine samples S from one coarse sample to the next.
-        dilation: fine samples d from one tap to the next.
-        low: samples of the full result before the fine signal begins; may be negative.
-        groups: independent blocks of channels.
-        precision: of the products, as `jax.lax.Precision`.
-    """
 
-    coarse: int
-    fine: int
-    kernel_size: int
-    stride: int
-    dilation: int
-    low: int
-    groups: int
-    precision: lax.Precision | None = None
-
-    @property
-    def extent(self) -> int:
-        return (self.kernel_size - 1) * self.dilation + 1
-
-    @property
-    def blocks(self) -> int:
-        """Strides that the kernel reaches over."""
-        return -(-self.extent // self.stride)
-
-    @property
-    def full(self) -> int:
-        """Length of the full result, rounded up to whole strides."""
-        return (self.coarse + self.blocks - 1) * self.stride
-
-    @property
-    def padding(self) -> tuple[int, int]:
-        """Zeros (negative: crops) around the fine signal that make it the exact full result."""
-        exact = (self.coarse - 1) * self.stride + self.extent
-        return self.low, exact - self.low - self.fine
+Way: TypeAlias = Callable[[Array, Array, Form], Array]
+"""An operation by one lowering: two operands and the integers that relate them."""
 
 
 # ------------------------------------------------------------------------------------------- gemm
@@ -75,161 +52,275 @@ class Form:
 
 def refine_gemm(x: Array, w: Array, form: Form) -> Array:
     """Transposed convolution: all taps of all frames by one product, then overlap-add."""
-    batch, stride = x.shape[0], form.stride
-    out = w.shape[1]
-    if form.dilation == 1 and form.kernel_size > stride:
-        # Taps in whole strides: padding the small weight makes every shift below contiguous.
-        w = _pad_axis(w, 0, 0, form.blocks * stride - form.kernel_size)
-    taps = _taps(x, w, form)  # (B, L, K, O)
-    if form.dilation == 1:
-        taps = _pad_axis(taps, 2, 0, form.blocks * stride - taps.shape[2])
-        taps = taps.reshape(batch, form.coarse, form.blocks, stride * out)
-        pieces = [_place(taps[:, :, j], j, form.blocks - 1 - j) for j in range(form.blocks)]
-        full = sum(pieces[1:], start=pieces[0])  # (B, L + P - 1, S O)
-    else:
-        full = jnp.stack([_phase(taps, phase, form) for phase in range(stride)], axis=2)
-    full = full.reshape(batch, form.full, out)
-    return window(full, form.low, form.fine)
+    if form.dilation == 1 and form.kernel_size > form.stride:
+        w, form = _in_whole_strides(w, form)
+    groups, batch = form.groups, x.shape[0]
+    w = _rows(w, groups).reshape(groups, -1, w.shape[2])
+    x = _split(x, groups).reshape(groups, -1, w.shape[2])
+    taps = _product("gni,gpi->gnp", x, w, form)
+    taps = taps.reshape(groups * batch, form.coarse, form.kernel_size, -1)
+    return _merge(_overlap_add(taps, form), groups)
 
 
 def coarsen_gemm(y: Array, w: Array, form: Form) -> Array:
     """Convolution: the patches that each frame sees, times the weight, in one product."""
     groups = form.groups
-    patches = _patches(y, form)  # (B, L, K, O)
-    taps, out, per_group = w.shape
-    if per_group == 1:
-        products = (patches * w[None, None, :, :, 0]).reshape(
-            *patches.shape[:3], groups, out // groups
-        )
-        return products.sum(axis=(2, 4))
-    if groups == 1:
-        return _matmul(
-            patches.reshape(-1, taps * out), w.reshape(taps * out, per_group), form
-        ).reshape(*patches.shape[:2], per_group)
-    patches = patches.reshape(*patches.shape[:3], groups, out // groups)
-    w = w.reshape(taps, groups, out // groups, per_group)
-    frames = jnp.einsum("blkgo,kgoi->blgi", patches, w, precision=form.precision)
-    return frames.reshape(*frames.shape[:2], groups * per_group)
+    w = _rows(w, groups).reshape(groups, -1, w.shape[2])
+    x = _product("gnp,gpi->gni", _patches(y, form), w, form)
+    return _merge(x.reshape(-1, form.coarse, w.shape[2]), groups)
 
 
 def weigh_gemm(x: Array, y: Array, form: Form) -> Array:
     """Gradient of the weight: the patches of the fine signal against the coarse one."""
-    groups, channels = form.groups, x.shape[2]
-    patches = _patches(y, form)  # (B, L, K, O)
-    taps, out = patches.shape[2:]
-    if channels == groups:
-        products = patches.reshape(*patches.shape[:3], groups, out // groups)
-        products = products * x[:, :, None, :, None]
-        return products.sum(axis=(0, 1)).reshape(taps, out, 1)
-    if groups == 1:
-        rows = patches.reshape(-1, taps * out)
-        return _matmul(rows.T, x.reshape(-1, channels), form).reshape(taps, out, channels)
-    patches = patches.reshape(*patches.shape[:3], groups, out // groups)
-    x = x.reshape(*x.shape[:2], groups, channels // groups)
-    w = jnp.einsum("blkgo,blgi->kgoi", patches, x, precision=form.precision)
-    return w.reshape(taps, out, channels // groups)
+    groups, per_group = form.groups, x.shape[2] // form.groups
+    taps = form.kernel_size * y.shape[2]
+    chunk = max(1, MOST_PATCHES // (y.shape[0] * taps))
+    rows = _split(x, groups).reshape(groups, -1, per_group)
+    if groups == 1 and taps * per_group > x.size:  # spares the transposition of a large result
+        w = _product("gnp,gni->gpi", _patches(y, form), rows, form)
+    elif form.coarse <= 2 * chunk:
+        w = _product("gni,gnp->gip", rows, _patches(y, form), form).swapaxes(1, 2)
+    else:
+        w = _weigh_in_chunks(x, y, form, chunk).swapaxes(1, 2)
+    w = w.reshape(groups, form.kernel_size, -1, per_group)
+    return w.swapaxes(0, 1).reshape(form.kernel_size, -1, per_group)
 
 
-def _taps(x: Array, w: Array, form: Form) -> Array:
-    """Every frame times every tap: ``(B, L, I), (K, O, I/g) -> (B, L, K, O)``."""
-    (batch, length, channels), (taps, out, per_group) = x.shape, w.shape
-    groups = form.groups
-    if per_group == 1:
-        spread = jnp.broadcast_to(x[..., None], (*x.shape, out // groups))
-        return spread.reshape(batch, length, 1, out) * w[None, None, :, :, 0]
-    if groups == 1:
-        rows = _matmul(x.reshape(-1, channels), w.reshape(taps * out, channels).T, form)
-        return rows.reshape(batch, length, taps, out)
-    x = x.reshape(batch, length, groups, per_group)
-    w = w.reshape(taps, groups, out // groups, per_group)
-    products = jnp.einsum("blgi,kgoi->blkgo", x, w, precision=form.precision)
-    return products.reshape(batch, length, taps, out)
+def _weigh_in_chunks(x: Array, y: Array, form: Form, chunk: int) -> Array:
+    """The products ``(g, I/g, K O/g)``, summed over ``chunk`` frames after another."""
+    count = -(-form.coarse // chunk)
+    part = dataclasses.replace(form, coarse=chunk, low=0)
+    part = dataclasses.replace(part, fine=part.full)
+    x = window(x, 0, count * chunk)
+    y = window(y, -form.low, (count - 1) * chunk * form.stride + part.fine)
+    batch = form.groups * x.shape[0]
+
+    def weigh(i: Array | int) -> Array:
+        frames = _split(lax.dynamic_slice_in_dim(x, i * chunk, chunk, 1), form.groups)
+        samples = lax.dynamic_slice_in_dim(y, i * chunk * form.stride, part.fine, 1)
+        patches = _patches(samples, part).reshape(batch, chunk, -1)
+        # Every example by itself, to be summed last: inside a loop the longer product is slower.
+        return _product("bni,bnp->bip", frames.reshape(batch, chunk, -1), patches, form)
+
+    first = jnp.zeros_like(weigh(0))
+    w = lax.scan(lambda total, i: (total + weigh(i), None), first, jnp.arange(count))[0]
+    return w.reshape(form.groups, -1, *w.shape[1:]).sum(1)
 
 
 def _patches(y: Array, form: Form) -> Array:
-    """What each frame sees of the fine signal: ``(B, M, O) -> (B, L, K, O)``."""
-    batch, out = y.shape[0], y.shape[2]
-    y = window(y, -form.low, form.full)
+    """What each frame sees of the fine signal: ``(B, M, O) -> (g, B L, K O/g)``."""
+    y = _split(window(y, -form.low, form.full), form.groups)
+    y = y.reshape(-1, form.full, y.shape[3])
     if form.dilation == 1:
-        strides = y.reshape(batch, -1, form.stride * out)
+        strides = y.reshape(y.shape[0], -1, form.stride * y.shape[2])
         shifted = [strides[:, j : j + form.coarse] for j in range(form.blocks)]
-        rows = shifted[0] if form.blocks == 1 else jnp.concatenate(shifted, axis=2)
-        return rows[:, :, : form.kernel_size * out].reshape(
-            batch, form.coarse, form.kernel_size, out
-        )
-    span = (form.coarse - 1) * form.stride + 1
-    starts = range(0, form.extent, form.dilation)
-    return jnp.stack([y[:, k : k + span : form.stride] for k in starts], axis=2)
+        rows = jnp.concatenate(shifted, axis=2)[:, :, : form.kernel_size * y.shape[2]]
+    else:
+        span = (form.coarse - 1) * form.stride + 1
+        starts = range(0, form.extent, form.dilation)
+        rows = jnp.stack([y[:, k : k + span : form.stride] for k in starts], axis=2)
+    return rows.reshape(form.groups, -1, form.kernel_size * y.shape[2])
 
 
-def _phase(taps: Array, phase: int, form: Form) -> Array:
-    """The samples ``phase, phase + S, ...`` of the full result of a dilated kernel."""
-    frames = form.coarse + form.blocks - 1
-    pieces = [
-        _place(taps[:, :, k], offset // form.stride, frames - form.coarse - offset // form.stride)
-        for k in range(form.kernel_size)
-        if (offset := k * form.dilation) % form.stride == phase
+def _overlap_add(taps: Array, form: Form) -> Array:
+    """The sum of every frame's taps where they fall: ``(B, L, K, O) -> (B, M, O)``."""
+    batch, frames, count, out = taps.shape
+    if form.dilation > 1:
+        return _gather([taps[:, :, k] for k in range(count)], form)
+    taps = _pad_axis(taps, 2, 0, form.blocks * form.stride - count)
+    taps = taps.reshape(batch, frames, form.blocks, form.stride * out)
+    full = _add([_place(taps[:, :, j], j, form.blocks - 1 - j) for j in range(form.blocks)])
+    return window(full.reshape(batch, form.full, out), form.low, form.fine)
+
+
+def _gather(taps: Sequence[Array], form: Form) -> Array:
+    """`_overlap_add` of one signal ``(B, L, O)`` for each tap, sample by sample of a stride."""
+    batch, frames, out = taps[0].shape
+    phases = []
+    for phase in range(form.stride):
+        pieces = [
+            _place(tap, strides, form.blocks - 1 - strides)
+            for tap, (strides, samples) in zip(taps, form.places, strict=True)
+            if samples == phase
+        ]
+        silence = jnp.zeros((batch, frames + form.blocks - 1, out), taps[0].dtype)
+        phases.append(_add(pieces) if pieces else silence)
+    full = jnp.stack(phases, axis=2).reshape(batch, form.full, out)
+    return window(full, form.low, form.fine)
+
+
+# ---------------------------------------------------------------------------------------- shifted
+
+
+def refine_shifted(x: Array, w: Array, form: Form) -> Array:
+    """Transposed convolution: every tap times the shifted input, in one pass."""
+    x, w = x.astype(_sum_type(x)), w.astype(_sum_type(x))[:, None, None]
+    inputs = _each_input(x, w.shape[3], form.groups)
+    taps = [_add([x * w[k, ..., i] for i, x in enumerate(inputs)]) for k in range(form.kernel_size)]
+    return _gather(taps, form)
+
+
+def coarsen_shifted(y: Array, w: Array, form: Form) -> Array:
+    """Convolution: every tap times the shifted fine signal, in one pass."""
+    y, w = y.astype(_sum_type(y)), w.astype(_sum_type(y))[:, None, None]
+    seen, out = _seen(y, form), y.shape[2]
+    frames = []
+    for i in range(w.shape[4]):
+        x = _add([seen[k] * w[k, ..., i] for k in range(form.kernel_size)])
+        if out > form.groups:  # a group's outputs, summed by a product: as a sum it is slower
+            members = jnp.repeat(jnp.eye(form.groups, dtype=x.dtype), out // form.groups, 0)
+            x = jnp.matmul(lax.optimization_barrier(x), members, precision=lax.Precision.HIGHEST)
+        frames.append(x)
+    return jnp.stack(frames, axis=3).reshape(y.shape[0], form.coarse, -1)
+
+
+def weigh_shifted(x: Array, y: Array, form: Form) -> Array:
+    """Gradient of the weight: shifted products, summed over some rows in one pass, then over all.
+
+    XLA:CPU would write out every product before it sums: it fuses neither `jnp.sum` nor a product
+    with a row of ones. The first sum is therefore an elementwise one, of eight parts of the signal.
+    """
+    x, y = x.astype(_sum_type(x)), y.astype(_sum_type(x))
+    parts = min(8, form.coarse)
+    rows = -(-form.coarse // parts)
+    longer = dataclasses.replace(form, coarse=parts * rows)
+    seen = _seen(y, longer)
+    weights = []
+    for signal in _each_input(window(x, 0, parts * rows), y.shape[2], form.groups):
+        taps = []
+        for k in range(form.kernel_size):
+            products = [
+                (signal[:, p * rows : (p + 1) * rows] * seen[k][:, p * rows : (p + 1) * rows])
+                for p in range(parts)
+            ]
+            taps.append(_add(products).reshape(-1, y.shape[2]))
+        taps = lax.optimization_barrier(jnp.concatenate(taps, axis=1))
+        ones = jnp.ones((1, taps.shape[0]), taps.dtype)
+        total = jnp.matmul(ones, taps, precision=lax.Precision.HIGHEST)
+        weights.append(total.reshape(form.kernel_size, -1))
+    return jnp.stack(weights, axis=2)
+
+
+def _each_input(x: Array, out: int, groups: int) -> list[Array]:
+    """For each input of a group, the signal ``(B, L, O)`` that its outputs see."""
+    per_group = x.shape[2] // groups
+    if per_group == 1 and out == groups:
+        return [x]
+    x = jnp.repeat(x.reshape(*x.shape[:2], groups, per_group), out // groups, axis=2)
+    return [lax.optimization_barrier(x[:, :, :, i]) for i in range(per_group)]
+
+
+def _seen(y: Array, form: Form) -> list[Array]:
+    """For each tap, the samples ``(B, L, O)`` that the frames see through it."""
+    y = window(y, -form.low, form.full)
+    y = y.reshape(y.shape[0], -1, form.stride, y.shape[2])
+    return [y[:, strides : strides + form.coarse, samples] for strides, samples in form.places]
+
+
+def _group_by_group(*, split: tuple[int, int], join: int) -> Callable[[Way], Way]:
+    """Give each group's channels to a way by themselves: XLA's own grouping is slow on CPU.
+
+    Args:
+        split: the axes of its two operands that hold the groups.
+        join: the axis of the result.
+    """
+
+    def repeat(way: Way) -> Way:
+        def repeated(a: Array, b: Array, form: Form) -> Array:
+            if form.groups == 1:
+                return way(a, b, form)
+            alone = dataclasses.replace(form, groups=1)
+            parts = zip(
+                jnp.split(a, form.groups, split[0]),
+                jnp.split(b, form.groups, split[1]),
+                strict=True,
+            )
+            return jnp.concatenate([way(*part, alone) for part in parts], join)
+
+        return functools.update_wrapper(repeated, way)
+
+    return repeat
+
+
+_signals_by_group = _group_by_group(split=(2, 1), join=2)
+_weights_by_group = _group_by_group(split=(2, 2), join=1)
+
+
+# --------------------------------------------------------------------------------------- subpixel
+
+
+@_signals_by_group
+def refine_subpixel(x: Array, w: Array, form: Form) -> Array:
+    """Transposed convolution: ``S·O`` channels at the input's rate, then their interleaving."""
+    if form.dilation > 1:
+        return refine_gemm(x, w, form)
+    w, form = _in_whole_strides(w, form)
+    taps = w.reshape(form.blocks, -1, w.shape[2])  # (P, S O, I)
+    edges = (form.blocks - 1, form.blocks - 1)
+    full = _convolve(x, jnp.flip(taps, 0).swapaxes(1, 2), form, padding=edges)
+    return window(full.reshape(x.shape[0], form.full, -1), form.low, form.fine)
+
+
+@_signals_by_group
+def coarsen_subpixel(y: Array, w: Array, form: Form) -> Array:
+    """Convolution: each stride's samples as ``S·O`` channels, then a convolution of stride one."""
+    if form.dilation > 1:
+        return coarsen_gemm(y, w, form)
+    w, form = _in_whole_strides(w, form)
+    taps = w.reshape(form.blocks, -1, w.shape[2])
+    strides = window(y, -form.low, form.full).reshape(y.shape[0], -1, taps.shape[1])
+    return _convolve(strides, taps, form)
+
+
+@_weights_by_group
+def weigh_subpixel(x: Array, y: Array, form: Form) -> Array:
+    """Gradient of the weight: for each stride that the kernel reaches, one product."""
+    if form.dilation > 1:
+        return weigh_gemm(x, y, form)
+    taps, channels = form.kernel_size, x.shape[2]
+    form = form.of_whole_strides()
+    strides = window(y, -form.low, form.full).reshape(y.shape[0], -1, form.stride * y.shape[2])
+    weights = [
+        _product("bli,blp->ip", x, strides[:, j : j + form.coarse], form)
+        for j in range(form.blocks)
     ]
-    if not pieces:
-        return jnp.zeros((taps.shape[0], frames, taps.shape[3]), taps.dtype)
-    return sum(pieces[1:], start=pieces[0])
-
-
-def _matmul(a: Array, b: Array, form: Form) -> Array:
-    return jnp.matmul(a, b, precision=form.precision)
+    w = jnp.concatenate(weights, axis=1).T  # (P S O, I)
+    return w.reshape(-1, y.shape[2], channels)[:taps]
 
 
 # -------------------------------------------------------------------------------------------- lax
 
 
+@_signals_by_group
 def refine_lax(x: Array, w: Array, form: Form) -> Array:
     """Transposed convolution as a convolution of the dilated input; stride 1 has no waste."""
     low, high = form.padding
     edges = (form.extent - 1 - max(low, 0), form.extent - 1 - max(high, 0))
     if min(edges) < 0:  # openxla/xla#48713: a crop beyond the kernel must be a slice
         return refine_gemm(x, w, form)
-    y = lax.conv_general_dilated(
-        x,
-        jnp.flip(w, 0).swapaxes(1, 2),  # (K, I/g, O)
-        window_strides=(1,),
-        padding=(edges,),
-        lhs_dilation=(form.stride,),
-        rhs_dilation=(form.dilation,),
-        dimension_numbers=_CANONICAL,
-        feature_group_count=form.groups,
-        precision=form.precision,
-    )
+    w = jnp.flip(w, 0).swapaxes(1, 2)
+    y = _convolve(x, w, form, padding=edges, spacing=form.stride, dilation=form.dilation)
     return window(y, min(low, 0), form.fine)
 
 
+@_signals_by_group
 def coarsen_lax(y: Array, w: Array, form: Form) -> Array:
     """Convolution as XLA has it."""
     y, padding = _uncropped(y, form)
-    return lax.conv_general_dilated(
-        y,
-        w if form.groups == 1 else _grouped_kernel(w, form.groups),
-        window_strides=(form.stride,),
-        padding=(padding,),
-        rhs_dilation=(form.dilation,),
-        dimension_numbers=_CANONICAL,
-        feature_group_count=form.groups,
-        precision=form.precision,
-    )
+    return _convolve(y, w, form, padding=padding, stride=form.stride, dilation=form.dilation)
 
 
+@_weights_by_group
 def weigh_lax(x: Array, y: Array, form: Form) -> Array:
     """Gradient of the weight as a convolution in which the batch is what is summed over."""
-    if form.groups > 1:  # XLA expands groups that are summed over the batch to a dense kernel
-        return weigh_gemm(x, y, form)
     y, padding = _uncropped(y, form)
-    w = lax.conv_general_dilated(
+    w = _convolve(
         y.transpose(2, 1, 0),  # (O, M, B)
         x.transpose(1, 0, 2),  # (L, B, I)
-        window_strides=(form.dilation,),
-        padding=(padding,),
-        rhs_dilation=(form.stride,),
-        dimension_numbers=_CANONICAL,
-        precision=form.precision,
+        form,
+        padding=padding,
+        stride=form.dilation,
+        dilation=form.stride,
     )
     return w.swapaxes(0, 1)  # (O, K, I) -> (K, O, I)
 
@@ -242,14 +333,64 @@ def _uncropped(y: Array, form: Form) -> tuple[Array, tuple[int, int]]:
     return window(y, -low, low + form.fine + high), (0, 0)
 
 
-def _grouped_kernel(w: Array, groups: int) -> Array:
-    """``(K, O, I/g) -> (K, O/g, I)``, the layout in which ``lax`` groups its input channels."""
-    taps, out, per_group = w.shape
-    w = w.reshape(taps, groups, out // groups, per_group)
-    return w.transpose(0, 2, 1, 3).reshape(taps, out // groups, groups * per_group)
+# --------------------------------------------------------------------- products, groups and shifts
 
 
-# ----------------------------------------------------------------------------------------- shifts
+def _product(subscripts: str, a: Array, b: Array, form: Form) -> Array:
+    return jnp.einsum(
+        subscripts, a, b, precision=form.precision, preferred_element_type=_sum_type(a)
+    )
+
+
+def _convolve(
+    signal: Array,
+    kernel: Array,
+    form: Form,
+    *,
+    padding: tuple[int, int] = (0, 0),
+    stride: int = 1,
+    spacing: int = 1,
+    dilation: int = 1,
+) -> Array:
+    return lax.conv_general_dilated(
+        signal,
+        kernel,
+        window_strides=(stride,),
+        padding=(padding,),
+        lhs_dilation=(spacing,),
+        rhs_dilation=(dilation,),
+        dimension_numbers=_CANONICAL,
+        precision=form.precision,
+        preferred_element_type=_sum_type(signal),
+    )
+
+
+def _sum_type(array: Array) -> jnp.dtype:
+    """The dtype in which to sum: float32 for the half types."""
+    half = jnp.issubdtype(array.dtype, jnp.floating) and jnp.finfo(array.dtype).bits < 32
+    return jnp.dtype(jnp.float32) if half else array.dtype
+
+
+def _rows(w: Array, groups: int) -> Array:
+    """``(K, O, I/g) -> (g, K, O/g, I/g)``."""
+    return w.reshape(w.shape[0], groups, -1, w.shape[2]).swapaxes(0, 1)
+
+
+def _split(signal: Array, groups: int) -> Array:
+    """``(B, L, C) -> (g, B, L, C/g)``: the layout of a batched product, in one explicit copy."""
+    return jnp.moveaxis(signal.reshape(*signal.shape[:2], groups, -1), 2, 0)
+
+
+def _merge(signal: Array, groups: int) -> Array:
+    """``(g B, L, C/g) -> (B, L, C)``."""
+    signal = signal.reshape(groups, -1, *signal.shape[1:])
+    return jnp.moveaxis(signal, 0, 2).reshape(*signal.shape[1:3], -1)
+
+
+def _in_whole_strides(w: Array, form: Form) -> tuple[Array, Form]:
+    """Zeros after the last tap: padding the small weight makes the shifts contiguous."""
+    whole = form.of_whole_strides()
+    return _pad_axis(w, 0, 0, whole.kernel_size - form.kernel_size), whole
 
 
 def window(signal: Array, start: int, length: int) -> Array:
@@ -263,6 +404,10 @@ def window(signal: Array, start: int, length: int) -> Array:
     before = min(max(-start, 0), length)
     kept = signal[:, first:last]
     return _place(kept, before, length - before - kept.shape[1])
+
+
+def _add(terms: Sequence[Array]) -> Array:
+    return sum(terms[1:], start=terms[0])
 
 
 def _place(signal: Array, before: int, after: int) -> Array:

@@ -18,10 +18,10 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
-from convt1d import _lowerings
-from convt1d._lowerings import Form
+from convt1d._choice import WAYS, Operation, choose
+from convt1d._form import Form
 
-Lowering: TypeAlias = Literal["auto", "gemm", "lax"]
+Lowering: TypeAlias = Literal["auto", "gemm", "subpixel", "lax", "shifted"]
 LOWERINGS = get_args(Lowering)
 
 
@@ -38,41 +38,6 @@ def coarsen(y: Array, w: Array, *, form: Form, lowering: Lowering = "auto") -> A
 def weigh(x: Array, y: Array, *, form: Form, lowering: Lowering = "auto") -> Array:
     """Weight gradient of both: ``(B, L, I), (B, M, O) -> (K, O, I/g)``."""
     return _bind(_weigh, x, y, form, lowering)
-
-
-# -------------------------------------------------------------------------- the choice of lowering
-
-# XLA:CPU's fast convolution takes these and no others; for the rest it has only the naive loop.
-_CPU_CONVOLUTION_DTYPES = (jnp.float32, jnp.bfloat16, jnp.float16)
-
-
-def _convolution_is_fast(form: Form, dtype: jnp.dtype, *, window: int, signal: int) -> bool:
-    """Whether XLA:CPU keeps a convolution of ``signal`` samples with this ``window``.
-
-    XLA swaps the operands when the window is the longer one, and its CPU backend then runs a
-    loop that is 50 times slower; it also has no fast path for groups of a few channels.
-    """
-    return (
-        form.kernel_size > 1
-        and form.groups == 1
-        and window <= signal
-        and any(dtype == fast for fast in _CPU_CONVOLUTION_DTYPES)
-    )
-
-
-def _choose_refine(form: Form, dtype: jnp.dtype) -> str:
-    fast = _convolution_is_fast(form, dtype, window=form.extent, signal=form.coarse)
-    return "lax" if fast and form.stride == 1 else "gemm"
-
-
-def _choose_coarsen(form: Form, dtype: jnp.dtype) -> str:
-    fast = _convolution_is_fast(form, dtype, window=form.extent, signal=form.fine)
-    return "lax" if fast and form.low + form.fine >= form.extent else "gemm"
-
-
-def _choose_weigh(form: Form, dtype: jnp.dtype) -> str:
-    fast = _convolution_is_fast(form, dtype, window=form.coarse, signal=form.fine)
-    return "lax" if fast and form.stride == 1 else "gemm"
 
 
 # ----------------------------------------------------------------------------------- the primitives
@@ -100,23 +65,26 @@ def _varying(array: Array) -> frozenset[str]:
     return frozenset(getattr(aval, "vma", ()) if manual is None else manual.varying)
 
 
-def _define(
-    name: str,
-    ways: dict[str, Callable[..., Array]],
-    choose: Callable[[Form, jnp.dtype], str],
-) -> Primitive:
-    """A primitive that runs one of ``ways``, by name or as ``choose`` says."""
-    primitive = Primitive(name)
+def _define(operation: Operation) -> Primitive:
+    """A primitive that runs a lowering by name, or the one that is fastest where it runs."""
+    primitive = Primitive(f"convt1d_{operation}")
 
-    def compute(a: Array, b: Array, *, form: Form, lowering: Lowering) -> Array:
-        way = choose(form, a.dtype) if lowering == "auto" else lowering
-        return ways[way](a, b, form)
+    def compute(a: Array, b: Array, *, form: Form, lowering: Lowering, platform: str) -> Array:
+        way = choose(operation, a, b, form, platform) if lowering == "auto" else lowering
+        return WAYS[operation][way](a, b, form).astype(a.dtype)
 
-    primitive.def_impl(jax.jit(compute, static_argnames=("form", "lowering")))
+    def on(platform: str) -> Any:
+        return functools.partial(compute, platform=platform)
+
+    bound = functools.partial(jax.jit, static_argnames=("form", "lowering"))
+    primitive.def_impl(bound(primitive.bind))
     primitive.def_abstract_eval(
-        lambda a, b, **parameters: _abstract(functools.partial(compute, **parameters), a, b)
+        lambda a, b, **p: _abstract(functools.partial(on("cpu"), **p), a, b)
     )
-    mlir.register_lowering(primitive, mlir.lower_fun(compute, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(on("other"), multiple_results=False))
+    mlir.register_lowering(
+        primitive, mlir.lower_fun(on("cpu"), multiple_results=False), platform="cpu"
+    )
     return primitive
 
 
@@ -126,13 +94,7 @@ def _abstract(compute: Callable[..., Array], a: Any, b: Any) -> Any:
     return jaxpr.out_avals[0]
 
 
-_REFINE_WAYS = {"gemm": _lowerings.refine_gemm, "lax": _lowerings.refine_lax}
-_COARSEN_WAYS = {"gemm": _lowerings.coarsen_gemm, "lax": _lowerings.coarsen_lax}
-_WEIGH_WAYS = {"gemm": _lowerings.weigh_gemm, "lax": _lowerings.weigh_lax}
-
-_refine = _define("convt1d_refine", _REFINE_WAYS, _choose_refine)
-_coarsen = _define("convt1d_coarsen", _COARSEN_WAYS, _choose_coarsen)
-_weigh = _define("convt1d_weigh", _WEIGH_WAYS, _choose_weigh)
+_refine, _coarsen, _weigh = _define("refine"), _define("coarsen"), _define("weigh")
 
 # Each rule gets the cotangent and both operands, of which the one it differentiates is unknown.
 ad.defbilinear(

@@ -88,6 +88,23 @@ def scatter(case: Case, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
     return padded[:, max(case.low, 0) : padded.shape[1] - max(case.high, 0)]
 
 
+def gradients(
+    case: Case, x: NDArray[Any], w: NDArray[Any], y: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What a cotangent ``y`` of `scatter` means for ``x`` and ``w``, written out."""
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    inputs, outputs = w.shape[2], w.shape[1] // case.groups
+    for n, k, g in itertools.product(
+        range(case.length), range(case.kernel_size), range(case.groups)
+    ):
+        into, of = slice(g * outputs, (g + 1) * outputs), slice(g * inputs, (g + 1) * inputs)
+        t = n * case.stride + k * case.dilation - case.low
+        if 0 <= t < y.shape[1]:
+            dx[:, n, of] += y[:, t, into] @ w[k, into]
+            dw[k, into] += y[:, t, into].T @ x[:, n, of]
+    return dx, dw
+
+
 def drawn(make: Callable[[], Any], *, seed: int = 0) -> Any:
     """The model that ``make`` makes, with numbers of numpy's: no initialiser need be compiled."""
     rng = np.random.default_rng(seed)
