@@ -115,3 +115,13 @@ def test_no_part_of_the_model_is_forgotten():
 def test_nothing_is_ignored_in_vain():
     with pytest.raises(ValueError, match=r"`ignore` names 'encoder\.\*', which nothing is called"):
         read(state(), ignore=["encoder.*"])
+
+
+def test_whole_numbers_outside_of_layers_travel_too():
+    (read_counts,) = interop.read_model(
+        (jnp.zeros(3, jnp.int32),),
+        {"counts": np.arange(3, dtype=np.int32)},
+        library="torch",
+        names={"0": "counts"},
+    )
+    assert read_counts.tolist() == [0, 1, 2]
