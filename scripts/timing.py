@@ -114,7 +114,8 @@ def environment(backend: str) -> dict[str, str]:
     """The environment of a child: no setting of the caller's reaches the libraries."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     platforms = {"JAX_PLATFORMS": "cpu"} if backend == "cpu" else {}
-    return {**kept, **platforms, "KERAS_BACKEND": "jax"}
+    together = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # several sides share a GPU's memory
+    return {**kept, **platforms, **together, "KERAS_BACKEND": "jax"}
 
 
 class Server:

@@ -199,7 +199,8 @@ def test_the_environment_of_a_child_holds_nothing_that_tunes_a_library(
     for name in ("XLA_FLAGS", "OMP_NUM_THREADS", "JAX_ENABLE_X64", "JAX_NUM_CPU_DEVICES"):
         monkeypatch.setenv(name, "1")
     given = timing.environment("cpu")
-    assert set(given) <= {*timing.INHERITED, "JAX_PLATFORMS", "KERAS_BACKEND"}
+    ours = {"JAX_PLATFORMS", "KERAS_BACKEND", "XLA_PYTHON_CLIENT_PREALLOCATE"}
+    assert set(given) <= {*timing.INHERITED, *ours}
     assert given["JAX_PLATFORMS"] == "cpu"
     assert "JAX_PLATFORMS" not in timing.environment("auto")
 
