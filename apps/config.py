@@ -190,7 +190,7 @@ class Model:
     stride_kernels: tuple[int, ...] = ()
     kernel_size: int = 7
     dilations: tuple[int, ...] = (1, 3, 9)
-    activation: Literal["snake", "elu", "leaky_relu", "relu"] = "snake"
+    activation: Literal["snake", "snake_beta", "elu", "leaky_relu", "relu"] = "snake"
     weight_norm: bool = True
     entry: Literal["conv", "dense"] = "conv"
     output: Literal["tanh", "sigmoid", "none"] = "tanh"

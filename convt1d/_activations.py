@@ -1,45 +1,31 @@
-r"""Snake, with a sine that vectorises and a gradient of its own.
-
-XLA:CPU evaluates `jnp.sin` one element at a time, about 4 ns each: in a decoder of narrow layers
-that is more than the convolutions. Snake needs only $\sin^2$, whose period is $\pi$ and whose sign
-does not matter, so a reduction to $|r| \le \pi/2$ and two short polynomials give it and its
-derivative at the speed of memory.
-"""
+"""Snake and SnakeBeta: periodic activations, with a fast sine and a gradient of their own."""
 
 import functools
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from convt1d._channels import spread
+from convt1d._sine import sine_cosine
 
-# pi in four parts whose products with integers below 2**13 are exact in float32 (Cody & Waite
-# 1980): what is left after the subtractions keeps its last bits.
-_PI = (3.140625, 9.675025939941406e-04, 1.5099067240953445e-07, 5.126688136514179e-12)
-# Minimax for |r| <= 1.002 pi/2, found by Remez exchange: sin(r) = r + r t S(t), cos(r) = 1 + t C(t)
-# with t = r**2; relative error 6.2e-9 and absolute error 2.5e-10.
-_SINE = (-0.16666659432761816, 0.0083330629684651, -0.0001980934655545698, 2.605182091945447e-06)
-_COSINE = (
-    -0.4999999954055,
-    0.0416666403145824,
-    -0.0013888397731371882,
-    2.4761573196298425e-05,
-    -2.607133025979073e-07,
-)
+_GUARD = 1e-9
 
 
-def snake(x: Float[Array, "*shape channels"], alpha: Float[Array, " channels"]) -> Array:
+def snake(
+    x: Float[Array, "*shape channels"], alpha: Float[Array, " channels"], *, exact: bool = False
+) -> Array:
     r"""Periodic activation $x + \sin^2(\alpha x) / (\alpha + 10^{-9})$.
 
-    In float32 the sine is within 2e-7 of the exact one for $|\alpha x| \le 10^4$ and bounded
-    everywhere; float64 uses `jnp.sin`, and half types compute in float32.
+    In float32 the sine is within two units in the last place for $|\alpha x| \le 10^4$ and bounded
+    everywhere, at the speed of memory; float64 uses `jnp.sin`, and half types compute in float32.
 
     Args:
         x: ``(..., channels)``.
         alpha: frequency of each channel.
+        exact: whether to use `jnp.sin` in float32 too: within one unit, and several times slower on
+            CPU.
 
     Returns:
         ``(..., channels)``, in the dtype of ``x``.
@@ -51,16 +37,51 @@ def snake(x: Float[Array, "*shape channels"], alpha: Float[Array, " channels"]) 
         >>> convt1d.snake(jnp.zeros((2, 5, 3)), jnp.ones(3)).shape
         (2, 5, 3)
     """
-    wide = jnp.float32 if jnp.finfo(x.dtype).bits < 32 else x.dtype
-    frequency = alpha.astype(wide).reshape((1,) * (x.ndim - 1) + alpha.shape)
-    return _snake(x.astype(wide), frequency).astype(x.dtype)
+    signal, frequency = _wide(x, alpha)
+    return _snake(signal, frequency, exact).astype(x.dtype)
+
+
+def snake_beta(
+    x: Float[Array, "*shape channels"],
+    alpha: Float[Array, " channels"],
+    beta: Float[Array, " channels"],
+    *,
+    exact: bool = False,
+) -> Array:
+    r"""Periodic activation $x + \sin^2(\alpha x) / (\beta + 10^{-9})$.
+
+    Args:
+        x: ``(..., channels)``.
+        alpha: frequency of each channel.
+        beta: inverse of each channel's amplitude.
+        exact: as in `snake`.
+
+    Returns:
+        ``(..., channels)``, in the dtype of ``x``.
+
+    Source: Lee et al. 2023, BigVGAN (arXiv:2206.04658), whose code names it so.
+
+    Example:
+        >>> import jax.numpy as jnp, convt1d
+        >>> convt1d.snake_beta(jnp.zeros((2, 5, 3)), jnp.ones(3), jnp.ones(3)).shape
+        (2, 5, 3)
+    """
+    signal, frequency = _wide(x, alpha)
+    return _snake_beta(signal, frequency, _wide(x, beta)[1], exact).astype(x.dtype)
 
 
 class Snake(eqx.Module):
     """The periodic activation `snake` with a learned frequency for each channel.
 
+    Args:
+        channels: of the signal.
+        exact: as in `snake`.
+
     Attributes:
         alpha: ``(channels,)``, one at first.
+
+    Raises:
+        ValueError: if there is no channel.
 
     Example:
         >>> import jax.numpy as jnp, convt1d
@@ -69,56 +90,134 @@ class Snake(eqx.Module):
     """
 
     alpha: Float[Array, " channels"]
+    exact: bool = eqx.field(static=True)
 
-    def __init__(self, channels: int) -> None:
-        if channels < 1:
-            raise ValueError(f"`channels` (={channels}) must be at least 1.")
-        self.alpha = jnp.ones(channels)
+    def __init__(self, channels: int, *, exact: bool = False) -> None:
+        self.alpha = jnp.ones(_checked(channels))
+        self.exact = exact
+
+    @property
+    def channels(self) -> int:
+        """Channels of the signals that it takes."""
+        return self.alpha.size
 
     def __call__(self, x: Float[Array, "*shape channels"]) -> Float[Array, "*shape channels"]:
         """Activate ``x`` of shape ``(..., channels)``."""
-        return snake(x, self.alpha)
+        return snake(x, self.alpha, exact=self.exact)
 
 
-@jax.custom_jvp
-def _snake(x: Array, alpha: Array) -> Array:
-    sine, _ = _sine_cosine(alpha * x)
-    return x + sine * sine / (alpha + 1e-9)
+class SnakeBeta(eqx.Module):
+    """The periodic activation `snake_beta` with learned frequencies and amplitudes.
+
+    Both are kept as logarithms, as in BigVGAN and Oobleck: they stay positive, and training moves
+    them by factors.
+
+    Args:
+        channels: of the signal.
+        exact: as in `snake`.
+
+    Attributes:
+        log_alpha: ``(channels,)``, logarithm of the frequency, zero at first.
+        log_beta: ``(channels,)``, logarithm of the inverse amplitude, zero at first.
+
+    Raises:
+        ValueError: if there is no channel.
+
+    Example:
+        >>> import jax.numpy as jnp, convt1d
+        >>> convt1d.SnakeBeta(8)(jnp.ones((2, 100, 8))).shape
+        (2, 100, 8)
+    """
+
+    log_alpha: Float[Array, " channels"]
+    log_beta: Float[Array, " channels"]
+    exact: bool = eqx.field(static=True)
+
+    def __init__(self, channels: int, *, exact: bool = False) -> None:
+        self.log_alpha = jnp.zeros(_checked(channels))
+        self.log_beta = jnp.zeros(channels)
+        self.exact = exact
+
+    @property
+    def channels(self) -> int:
+        """Channels of the signals that it takes."""
+        return self.log_alpha.size
+
+    def __call__(self, x: Float[Array, "*shape channels"]) -> Float[Array, "*shape channels"]:
+        """Activate ``x`` of shape ``(..., channels)``."""
+        alpha, beta = jnp.exp(self.log_alpha), jnp.exp(self.log_beta)
+        return snake_beta(x, alpha, beta, exact=self.exact)
+
+
+def _checked(channels: int) -> int:
+    if channels < 1:
+        raise ValueError(f"`channels` (={channels}) must be at least 1.")
+    return channels
+
+
+def _wide(x: Array, values: Array) -> tuple[Array, Array]:
+    """Signal and channel values in the dtype to compute in, of equal rank."""
+    dtype = jnp.float32 if jnp.finfo(x.dtype).bits < 32 else x.dtype
+    return x.astype(dtype), values.astype(dtype).reshape((1,) * (x.ndim - 1) + values.shape)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _snake(x: Array, alpha: Array, exact: bool) -> Array:  # noqa: FBT001
+    sine, _ = sine_cosine(alpha * x, exact=exact)
+    return x + sine * sine / (alpha + _GUARD)
 
 
 @_snake.defjvp
-def _snake_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    return _snake(*primals), _snake_tangent(*primals, *tangents)
+def _snake_jvp(
+    exact: bool,  # noqa: FBT001
+    primals: tuple[Array, Array],
+    tangents: tuple[Array, Array],
+) -> tuple[Array, Array]:
+    return _snake(*primals, exact), _snake_tangent(*primals, *tangents, exact)
 
 
-# Kept for the backward pass are x and alpha alone: the factors below are cheaper to compute again
-# than to write to memory and read back, three signals for each activation.
-@functools.partial(jax.checkpoint, prevent_cse=False)
-def _snake_tangent(x: Array, alpha: Array, dx: Array, dalpha: Array) -> Array:
-    sine, cosine = _sine_cosine(alpha * x)
-    inverse = 1 / (alpha + 1e-9)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _snake_beta(x: Array, alpha: Array, beta: Array, exact: bool) -> Array:  # noqa: FBT001
+    sine, _ = sine_cosine(alpha * x, exact=exact)
+    return x + sine * sine / (beta + _GUARD)
+
+
+@_snake_beta.defjvp
+def _snake_beta_jvp(
+    exact: bool,  # noqa: FBT001
+    primals: tuple[Array, Array, Array],
+    tangents: tuple[Array, Array, Array],
+) -> tuple[Array, Array]:
+    return _snake_beta(*primals, exact), _snake_beta_tangent(*primals, *tangents, exact)
+
+
+# Kept for the backward pass are the signal and the channels' values alone: the factors below are
+# cheaper to compute again than to write to memory and read back, three signals per activation.
+_computed_again = functools.partial(jax.checkpoint, prevent_cse=False)
+
+
+@functools.partial(_computed_again, static_argnums=4)
+def _snake_tangent(x: Array, alpha: Array, dx: Array, dalpha: Array, exact: bool) -> Array:  # noqa: FBT001
+    sine, cosine = sine_cosine(alpha * x, exact=exact)
+    inverse = 1 / (alpha + _GUARD)
     double = 2 * sine * cosine * inverse  # sin(2 alpha x) / alpha
     by_alpha = x * double - (sine * inverse) ** 2
     return (1 + alpha * double) * dx + by_alpha * spread(dalpha.reshape(-1), x.shape)
 
 
-def _sine_cosine(u: Array) -> tuple[Array, Array]:
-    """Sine and cosine of ``u`` up to a common sign, which neither sin² nor sin·cos can see."""
-    if u.dtype != jnp.float32:
-        return jnp.sin(u), jnp.cos(u)
-    turns = jnp.round(u * np.float32(1 / np.pi))
-    rest = u
-    for part in _PI:
-        rest = rest - turns * np.float32(part)
-    # Beyond float32's last correct digit the remainder means nothing; keep it where sin is defined.
-    rest = jnp.clip(rest, -1.574, 1.574)
-    square = rest * rest
-    sine = rest + rest * square * _polynomial(_SINE, square)
-    return sine, 1 + square * _polynomial(_COSINE, square)
-
-
-def _polynomial(coefficients: tuple[float, ...], t: Array) -> Array:
-    value = jnp.full_like(t, coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        value = value * t + np.float32(coefficient)
-    return value
+@functools.partial(_computed_again, static_argnums=6)
+def _snake_beta_tangent(
+    x: Array,
+    alpha: Array,
+    beta: Array,
+    dx: Array,
+    dalpha: Array,
+    dbeta: Array,
+    exact: bool,  # noqa: FBT001
+) -> Array:
+    sine, cosine = sine_cosine(alpha * x, exact=exact)
+    inverse = 1 / (beta + _GUARD)
+    double = 2 * sine * cosine * inverse  # sin(2 alpha x) / beta
+    by_alpha = x * double * spread(dalpha.reshape(-1), x.shape)
+    by_beta = (sine * inverse) ** 2 * spread(dbeta.reshape(-1), x.shape)
+    return (1 + alpha * double) * dx + by_alpha - by_beta

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from convt1d._activations import Snake
+from convt1d._activations import Snake, SnakeBeta
 from convt1d._streaming import Span, Stream, joined, stream
 
 
@@ -86,6 +86,7 @@ def _(function: Callable[[Array], Array]) -> Stream:
 stream.register(list, lambda parts: stream_chain(*parts))
 stream.register(tuple, lambda parts: stream_chain(*parts))
 stream.register(Snake, stream_pointwise)
+stream.register(SnakeBeta, stream_pointwise)
 stream.register(eqx.nn.Lambda, stream_pointwise)
 stream.register(eqx.nn.Identity, stream_pointwise)
 
@@ -110,7 +111,7 @@ class _Pointwise(Stream):
 
     @property
     def channels(self) -> int | None:
-        return self.function.alpha.size if isinstance(self.function, Snake) else None
+        return self.function.channels if isinstance(self.function, Snake | SnakeBeta) else None
 
     @property
     def _layout(self) -> bool | None:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 from safetensors.numpy import load_file, save_file
 
-from convt1d._activations import Snake
+from convt1d._activations import Snake, SnakeBeta
 from convt1d._convolution import Conv1d
 from convt1d._layers import ConvTranspose1d
 from convt1d._parameters import Frozen
@@ -23,7 +23,7 @@ FORMAT = 1
 
 _CLASSES = {
     kind.__name__: kind
-    for kind in (VAE, Decoder, Encoder, ConvTranspose1d, Conv1d, Snake, WeightNorm)
+    for kind in (VAE, Decoder, Encoder, ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm)
 }
 
 
@@ -133,8 +133,6 @@ def _describe(value: Any) -> Any:
         case Conv1d():
             arguments = _fields(value, leave=("w_init", "b_init", "param_dtype"))
             arguments["b_init"] = None if value.bias is None else 0.0
-        case Snake():
-            arguments = {"channels": value.alpha.shape[0]}
         case _:
             arguments = _fields(value)
     return {"class": kind.__name__, "arguments": arguments}

@@ -9,7 +9,7 @@ from cases import drawn
 from safetensors.numpy import load_file, save_file
 
 import convt1d
-from convt1d import Conv1d, ConvTranspose1d, Snake, WeightNorm
+from convt1d import Conv1d, ConvTranspose1d, Snake, SnakeBeta, WeightNorm
 from convt1d.models import VAE, Decoder, Encoder
 
 KEY = jax.random.key(3)
@@ -25,6 +25,7 @@ MODELS = {
     ),
     "convolution": lambda: Conv1d(4, 6, 5, stride=2, padding=(3, 1), b_init=None, key=KEY),
     "snake": lambda: Snake(5),
+    "snake_beta": lambda: SnakeBeta(5, exact=True),
     "normed": lambda: WeightNorm(Conv1d(4, 6, 5, dilation=2, key=KEY)),
     "decoder": lambda: Decoder(1, 3, strides=(3, 2), channels=(6, 4, 3), key=KEY),
     "dense": lambda: VAE(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from convt1d._activations import Snake
+from convt1d._activations import Snake, SnakeBeta
 from convt1d._convolution import Conv1d
 from convt1d._layers import ConvTranspose1d
 from convt1d._stream_parts import stream_chain, stream_sum
@@ -16,6 +16,7 @@ from convt1d._weight_norm import WeightNorm
 
 ACTIVATIONS: dict[str, Callable[[int], Callable[[Array], Array]]] = {
     "snake": Snake,
+    "snake_beta": SnakeBeta,
     "elu": lambda channels: eqx.nn.Lambda(jax.nn.elu),
     "leaky_relu": lambda channels: eqx.nn.Lambda(leaky_relu),
     "relu": lambda channels: eqx.nn.Lambda(jax.nn.relu),

@@ -60,7 +60,7 @@ class Decoder(eqx.Module):
         kernel_size: taps of the convolution at the signal and of the dilated ones.
         latent_kernel_size: taps of the convolution at the latent.
         dilations: of the residual units after each stride; none if empty.
-        activation: ``'snake'``, ``'elu'``, ``'leaky_relu'`` or ``'relu'``.
+        activation: ``'snake'``, ``'snake_beta'``, ``'elu'``, ``'leaky_relu'`` or ``'relu'``.
         weight_norm: whether every layer is weight-normalised.
         entry: ``'conv'``, a latent for every hop and signals of any length; ``'dense'``, one latent
             for a whole signal of ``length`` samples.

@@ -49,7 +49,7 @@ class Encoder(eqx.Module):
         kernel_size: taps of the convolution at the signal and of the dilated ones.
         latent_kernel_size: taps of the convolution at the latent.
         dilations: of the residual units before each stride; none if empty.
-        activation: ``'snake'``, ``'elu'``, ``'leaky_relu'`` or ``'relu'``.
+        activation: ``'snake'``, ``'snake_beta'``, ``'elu'``, ``'leaky_relu'`` or ``'relu'``.
         weight_norm: whether every layer is weight-normalised.
         entry: ``'conv'``, features for every hop; ``'dense'``, features of a whole signal.
         length: of the signal, for ``entry='dense'``.
