@@ -69,7 +69,8 @@ def conv_transpose1d(
             PyTorch's rule.
         padding_mode: how the signal goes on beyond its ends, ``'zeros'``, ``'circular'``,
             ``'reflect'`` or ``'replicate'``: see `convt1d.ConvTranspose1d`.
-        lowering: ``'gemm'``, ``'lax'`` or ``'auto'``, which picks the faster one that is safe.
+        lowering: ``'gemm'``, ``'subpixel'``, ``'lax'``, ``'shifted'`` or ``'auto'``, which picks the
+            fastest that is safe.
         precision: of the products, a `jax.lax.Precision` or one of its names, as ``'highest'``.
 
     Returns:
@@ -154,7 +155,7 @@ def conv1d(
         groups: blocks of channels that do not meet.
         padding_mode: what the padding holds: ``'zeros'``, or the signal continued by
             ``'circular'``, ``'reflect'`` or ``'replicate'``, as `torch.nn.Conv1d` does it.
-        lowering: ``'gemm'``, ``'lax'`` or ``'auto'``.
+        lowering: as for `conv_transpose1d`.
         precision: of the products, a `jax.lax.Precision` or one of its names, as ``'highest'``.
 
     Raises:

@@ -44,7 +44,7 @@ class Conv1d(eqx.Module):
             ``'replicate'`` (the end samples repeated).
         w_init: as for `ConvTranspose1d`, for ``(K, in / groups, out)``, and without ``'icnr'``.
         b_init: the same for ``(out,)``; None for no bias.
-        lowering: ``'auto'``, ``'gemm'`` or ``'lax'``.
+        lowering: how it is computed, as for `ConvTranspose1d`.
         precision: of the products: a `jax.lax.Precision` or its name, such as ``'highest'``.
         dtype: what the layer computes and returns in, as for `ConvTranspose1d`.
         param_dtype: what weight and bias are kept in.

@@ -87,7 +87,8 @@ class ConvTranspose1d(eqx.Module):
         padding_mode: how the input goes on beyond its ends, as far as the output can see:
             ``'zeros'``, ``'circular'`` (periodic), ``'reflect'`` (mirrored about the end samples)
             or ``'replicate'`` (the end samples repeated).
-        lowering: how it is computed: ``'auto'``, ``'gemm'`` or ``'lax'``.
+        lowering: how it is computed: ``'gemm'``, ``'subpixel'``, ``'lax'``, ``'shifted'``, or by
+            the fastest of them that is safe: ``'auto'``.
         precision: of the products: a `jax.lax.Precision` or its name, such as ``'highest'``.
         dtype: what the layer computes and returns in; weight and input are cast to it. None
             promotes the two by JAX's rules. Half types are summed in float32.
