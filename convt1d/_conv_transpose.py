@@ -69,8 +69,8 @@ def conv_transpose1d(
             PyTorch's rule.
         padding_mode: how the signal goes on beyond its ends, ``'zeros'``, ``'circular'``,
             ``'reflect'`` or ``'replicate'``: see `convt1d.ConvTranspose1d`.
-        lowering: ``'gemm'``, ``'subpixel'``, ``'lax'``, ``'shifted'`` or ``'auto'``, which picks the
-            fastest that is safe.
+        lowering: ``'gemm'``, ``'subpixel'``, ``'lax'``, ``'shifted'``, or the fastest of them that
+            is safe: ``'auto'``.
         precision: of the products, a `jax.lax.Precision` or one of its names, as ``'highest'``.
 
     Returns:

@@ -30,7 +30,7 @@ import numpy as np
 from jax.nn.initializers import variance_scaling
 from jaxtyping import Array, PRNGKeyArray
 
-from convt1d._geometry import single
+from convt1d import _geometry
 
 Initializer: TypeAlias = Callable[..., Array]
 """A function ``(key, shape, dtype) -> array``."""
@@ -75,7 +75,7 @@ def fan_in_uniform(fan_in: int) -> Initializer:
         >>> bool(abs(draw(jax.random.key(0), (1000,), "float32")).max() <= 0.5)
         True
     """
-    limit = 1 / math.sqrt(single("fan_in", fan_in))
+    limit = 1 / math.sqrt(_geometry.single("fan_in", fan_in))
 
     def draw(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         dtype = jnp.dtype(jnp.zeros(()).dtype if dtype is None else dtype)
@@ -114,7 +114,7 @@ def unit_variance(*, stride: int = 1, dilation: int = 1) -> Initializer:
         >>> [round(64 * float(weight[k].var()), 1) for k in range(3)]  # phases 0, 1, 0
         [0.5, 1.0, 0.5]
     """
-    stride, dilation = single("stride", stride), single("dilation", dilation)
+    stride, dilation = _geometry.single("stride", stride), _geometry.single("dilation", dilation)
     scaling = variance_scaling(1.0, "fan_in", "truncated_normal", in_axis=-1, out_axis=-2)
 
     def draw(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
@@ -148,7 +148,7 @@ def icnr(*, stride: int, base: Initializer | None = None) -> Initializer:
         >>> bool((y == jnp.repeat(y[::4], 4, axis=0)).all())
         True
     """
-    stride = single("stride", stride)
+    stride = _geometry.single("stride", stride)
     base = unit_variance() if base is None else base
 
     def draw(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:

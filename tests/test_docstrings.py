@@ -12,9 +12,9 @@ import convt1d
 MODULES = [module.name for module in pkgutil.walk_packages(convt1d.__path__, prefix="convt1d.")]
 PUBLIC = {
     name: value
-    for home in (convt1d, convt1d.interop, convt1d.models)
+    for home in (convt1d, convt1d.initializers, convt1d.interop, convt1d.models)
     for name, value in vars(home).items()
-    if not name.startswith("_") and not inspect.ismodule(value)
+    if not name.startswith("_") and getattr(value, "__module__", "").startswith("convt1d")
 }
 
 

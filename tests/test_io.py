@@ -18,12 +18,33 @@ DENSE = {"entry": "dense", "length": 10, "dilations": (), "activation": "relu"}
 MODELS = {
     "layer": lambda: ConvTranspose1d((6, 4), 3, 4, 2, b_init=1.0, key=KEY),
     "cropped, grouped": lambda: ConvTranspose1d(
-        (4, 6), 6, 5, 3, groups=2, crop=(3, 1), output_padding=1, channel_first=True, name="up"
+        (4, 6),
+        6,
+        5,
+        3,
+        groups=2,
+        crop=(3, 1),
+        output_padding=1,
+        channel_first=True,
+        name="up",
+        padding_mode="circular",
+        precision="high",
+        dtype="bfloat16",
     ),
     "masked, frozen": lambda: ConvTranspose1d(
         (6, 4), 3, 4, w_mask=np.arange(4) > 1, param_type=convt1d.Frozen
     ),
-    "convolution": lambda: Conv1d(4, 6, 5, stride=2, padding=(3, 1), b_init=None, key=KEY),
+    "convolution": lambda: Conv1d(
+        4,
+        6,
+        5,
+        stride=2,
+        padding=(3, 1),
+        padding_mode="reflect",
+        b_init=None,
+        param_dtype="bfloat16",
+        key=KEY,
+    ),
     "snake": lambda: Snake(5),
     "snake_beta": lambda: SnakeBeta(5, exact=True),
     "normed": lambda: WeightNorm(Conv1d(4, 6, 5, dilation=2, key=KEY)),
