@@ -4,7 +4,6 @@ The command line is that of `bench_layers.py`. `exact` is ours with the sine of 
 """
 
 import functools
-import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,13 +57,8 @@ def ours(kind: str, *, exact: bool) -> Callable[..., Any]:
     """`convt1d.snake` or `convt1d.snake_beta`."""
     import convt1d
 
-    function = {"snake": "snake", "snakebeta": "snake_beta"}[kind]
-    if not hasattr(convt1d, function):
-        raise NotImplementedError(f"has no {function}")
-    function = getattr(convt1d, function)
-    if exact and "exact" not in inspect.signature(function).parameters:
-        raise NotImplementedError("has no exact sine")
-    return functools.partial(function, exact=True) if exact else function
+    function = convt1d.snake if kind == "snake" else convt1d.snake_beta
+    return functools.partial(function, exact=exact)
 
 
 def in_jax(side: str, case: Case) -> tuple[Callable[..., Any], Callable[..., Any], list[Any]]:

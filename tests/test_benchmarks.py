@@ -65,10 +65,7 @@ def test_every_side_computes_the_same_layer_and_gradients(side: str, ours):
 def test_every_side_computes_the_same_activation_and_gradients(side: str, kind: str):
     skip_without(bench_activations.BENCH.sides[side])
     case = bench_activations.CASES[f"tiny {kind}"]
-    try:
-        mine, found = (bench_activations.results(each, case) for each in ("ours", side))
-    except NotImplementedError as error:
-        pytest.skip(str(error))
+    mine, found = (bench_activations.results(each, case) for each in ("ours", side))
     for theirs, own in zip(found, mine, strict=True):
         np.testing.assert_allclose(theirs, own, rtol=1e-5, atol=1e-5)
 
@@ -77,7 +74,7 @@ def test_both_sides_of_a_stream_give_a_chunk_of_one_length():
     for name, case in bench_streaming.CASES.items():
         if not name.startswith("tiny"):
             continue
-        run, (stream, chunk) = bench_streaming.in_jax(case, weights_inside=True)
+        run, (stream, chunk) = bench_streaming.in_jax(case)
         out = case.length * np.prod([layer.stride for layer in case.layers])
         assert run().shape == run().shape == (1, out, case.layers[-1].outputs)
         assert stream.ratio * case.length == out
@@ -94,13 +91,18 @@ def test_the_floor_runs_for_every_kind_of_case(name: str):
         run()
 
 
-def test_on_a_gpu_precision_and_its_cases_are_set_and_off_it_not():
+@pytest.mark.parametrize(("side", "dtype"), [("ours", "tf32"), ("lax", "bfloat16")])
+def test_what_a_gpu_is_asked_for_runs(side: str, dtype: str):
+    case = CASES[TINY[0]]._replace(dtype=dtype)
     try:
-        for group, precision in (("dense-tf32", "tensorfloat32"), ("dense", "highest")):
-            layer_sides.set_precision(CASES[f"{group} 1,512,256,16,8,64"], "gpu")
-            assert getattr(jax.config, "jax_default_matmul_precision") == precision  # noqa: B009
+        layer_sides.prepare(side, case, "gpu")["forward + backward"]()
+        asked = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009
+        assert asked == ("tensorfloat32" if dtype == "tf32" else "highest")
     finally:
         jax.config.update("jax_default_matmul_precision", None)
+
+
+def test_a_gpu_measures_more_number_types_and_only_the_tests_measure_the_tiny_cases():
     left_out = {timing.group(name) for name in CASES if not by_default(name, "cpu")}
     assert left_out == GPU_GROUPS | {"tiny"}
     assert {timing.group(name) for name in CASES if not by_default(name, "gpu")} == {"tiny"}
