@@ -188,7 +188,8 @@ def _snake_beta_jvp(
     primals: tuple[Array, Array, Array],
     tangents: tuple[Array, Array, Array],
 ) -> tuple[Array, Array]:
-    return _snake_beta(*primals, exact), _snake_beta_tangent(*primals, *tangents, exact)
+    y = _snake_beta(*primals, exact)
+    return y, _snake_beta_tangent(*primals, y, *tangents, exact)
 
 
 # Kept for the backward pass are the signal and the channels' values alone: the factors below are
@@ -205,11 +206,12 @@ def _snake_tangent(x: Array, alpha: Array, dx: Array, dalpha: Array, exact: bool
     return (1 + alpha * double) * dx + by_alpha * spread(dalpha.reshape(-1), x.shape)
 
 
-@functools.partial(_computed_again, static_argnums=6)
+@functools.partial(_computed_again, static_argnums=7)
 def _snake_beta_tangent(
     x: Array,
     alpha: Array,
     beta: Array,
+    y: Array,
     dx: Array,
     dalpha: Array,
     dbeta: Array,
@@ -219,5 +221,6 @@ def _snake_beta_tangent(
     inverse = 1 / (beta + _GUARD)
     double = 2 * sine * cosine * inverse  # sin(2 alpha x) / beta
     by_alpha = x * double * spread(dalpha.reshape(-1), x.shape)
-    by_beta = (sine * inverse) ** 2 * spread(dbeta.reshape(-1), x.shape)
+    # The next layer keeps y for its own gradient: sin² from it spares a third sine.
+    by_beta = (y - x) * inverse * spread(dbeta.reshape(-1), x.shape)
     return (1 + alpha * double) * dx + by_alpha - by_beta
