@@ -11,18 +11,23 @@ from fractions import Fraction
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
 from convt1d import _trilinear
 from convt1d._channels import add_bias
+from convt1d._choice import choose
+from convt1d._conv_transpose import ungroup
 from convt1d._convolution import Conv1d
-from convt1d._geometry import Crop, conv_padding, kernel_extent, transpose_length
+from convt1d._form import Form
+from convt1d._geometry import Crop, conv_length, conv_padding, transpose_length
 from convt1d._layers import ConvTranspose1d
-from convt1d._lowerings import Form, window
+from convt1d._lowerings import refine_rows, refine_shifted, rows_of, sum_type, window
 from convt1d._parameters import cast, value_of
 from convt1d._streaming import Span, Stream, joined, silenced, stream
+from convt1d._trilinear import Lowering
 from convt1d._weight_norm import WeightNorm
 
 
@@ -38,20 +43,18 @@ def _(layer: ConvTranspose1d) -> Stream:
     if layer.w_mask is not None:
         mask = jnp.asarray(layer.w_mask.array, weight.dtype)
         weight = weight * jnp.broadcast_to(mask, weight.shape)
-    taps, out, per_group = weight.shape
-    if layer.rhs_dilation == 1 and taps > layer.spacing:  # in whole strides, as the product has it
-        weight = jnp.pad(weight, ((0, -taps % layer.spacing), (0, 0), (0, 0)))
-    blocks = weight.reshape(-1, layer.groups, out // layer.groups, per_group)
+    form = _form(layer, stride=layer.spacing, dilation=layer.rhs_dilation)
+    frame = jax.ShapeDtypeStruct((1, 1, layer.in_channels), weight.dtype)
+    shifted = choose("refine", frame, weight, form, "other") == "shifted"
     return _Upsampling(
-        weight=blocks.transpose(1, 3, 0, 2),
+        weight=weight if shifted else rows_of(weight, form),
         bias=bias,
-        stride=layer.spacing,
-        dilation=layer.rhs_dilation,
-        extent=layer.extent,
+        shifted=shifted,
+        form=form,
+        sizes=(layer.in_channels, layer.out_channels),
         crop=layer.crop,
         layout=layer.channel_first,
         dtype=layer.dtype,
-        precision=None if layer.precision is None else lax.Precision(layer.precision),
         late=0,
     )
 
@@ -60,19 +63,21 @@ def _(layer: ConvTranspose1d) -> Stream:
 def _(layer: Conv1d) -> Stream:
     _check_mode(layer)
     weight, bias = _bare(layer.weight, layer.dtype), _bare(layer.bias, layer.dtype)
-    taps, per_group, out = weight.shape
-    blocks = weight.reshape(taps, per_group, layer.groups, out // layer.groups)
-    extent = kernel_extent(taps, layer.dilation)
-    whole = conv_padding(layer.padding, length=layer.stride, stride=layer.stride, extent=extent)
+    weight = ungroup(weight, layer.groups)
+    form = _form(layer, stride=layer.stride, dilation=layer.dilation)
+    chunk = jax.ShapeDtypeStruct((1, form.extent, layer.in_channels), weight.dtype)
+    shifted = choose("coarsen", chunk, weight, form, "other") == "shifted"
     return _Downsampling(
-        weight=blocks.transpose(2, 0, 1, 3),
+        weight=weight,
         bias=bias,
-        stride=layer.stride,
-        dilation=layer.dilation,
+        lowering="shifted" if shifted else "gemm",
+        form=form,
+        sizes=(layer.in_channels, layer.out_channels),
         padding=layer.padding if isinstance(layer.padding, str) else None,
-        pads=whole,
+        pads=conv_padding(
+            layer.padding, length=layer.stride, stride=layer.stride, extent=form.extent
+        ),
         dtype=layer.dtype,
-        precision=None if layer.precision is None else lax.Precision(layer.precision),
         late=0,
     )
 
@@ -81,28 +86,28 @@ class _Upsampling(Stream):
     """A transposed convolution, whose parts are the samples that are not out yet.
 
     Out of the ``waiting + overhang`` samples after those that are out, the first are complete and
-    the others still lack what the next frames add.
+    the others still lack what the next frames add. Half types wait as float32.
     """
 
-    weight: Array  # (groups, in_per_group, taps, out_per_group), as the product reads it
+    weight: Array  # (taps, out, in / groups) if shifted, else as `refine_rows` takes it
     bias: Array | None
-    stride: int = eqx.field(static=True)
-    dilation: int = eqx.field(static=True)
-    extent: int = eqx.field(static=True)
+    shifted: bool = eqx.field(static=True)
+    form: Form = eqx.field(static=True)  # of one frame
+    sizes: tuple[int, int] = eqx.field(static=True)
     crop: Crop = eqx.field(static=True)
     layout: bool = eqx.field(static=True)
     dtype: str | None = eqx.field(static=True)
-    precision: lax.Precision | None = eqx.field(static=True)
     late: int = eqx.field(static=True)
 
     @property
     def latency(self) -> int:
         low, high = self.crop
-        return max(0, self.stride * self.late + low + max(0, high + self.stride - self.extent))
+        late = self.form.stride * self.late
+        return max(0, late + low + max(0, high + self.form.stride - self.form.extent))
 
     @property
     def ratio(self) -> Fraction:
-        return Fraction(self.stride)
+        return Fraction(self.form.stride)
 
     @property
     def hop(self) -> int:
@@ -110,17 +115,17 @@ class _Upsampling(Stream):
 
     @property
     def channels(self) -> int:
-        return self.weight.shape[0] * self.weight.shape[1]
+        return self.sizes[0]
 
     @property
     def waiting(self) -> int:
         """Complete samples that are held back: the latency beyond what the crop takes."""
-        return self.latency - self.crop[0] - self.stride * self.late
+        return self.latency - self.crop[0] - self.form.stride * self.late
 
     @property
     def overhang(self) -> int:
         """Samples that a frame reaches beyond its own stride."""
-        return max(0, self.extent - self.stride)
+        return max(0, self.form.extent - self.form.stride)
 
     @property
     def _layout(self) -> bool:
@@ -128,45 +133,35 @@ class _Upsampling(Stream):
 
     @property
     def _warm(self) -> int:
-        return max(self.late, -(-self.latency // self.stride))
+        return max(self.late, -(-self.latency // self.form.stride))
 
     def _after(self, late: int) -> Stream:
         return dataclasses.replace(self, late=late)
 
     def _begin(self, empty: Array) -> tuple[Array, Array]:
-        groups, _, _, out = self.weight.shape
-        dtype = _computed(self, empty)
-        return (
-            jnp.zeros((empty.shape[0], self.waiting + self.overhang, groups * out), dtype),
-            jnp.zeros((empty.shape[0], 0, groups * out), dtype),
-        )
+        nothing = jnp.zeros((empty.shape[0], 0, self.sizes[1]), _computed(self, empty))
+        tail = (empty.shape[0], self.waiting + self.overhang, self.sizes[1])
+        return jnp.zeros(tail, sum_type(nothing)), nothing
 
     def _advance(self, parts: Array, x: Array, position: Array) -> tuple[Array, Array]:
-        groups, per_group, taps, out = self.weight.shape
         dtype = _computed(self, x)
-        due = x.shape[1] * self.stride
-        if not due:
-            return parts, jnp.zeros((x.shape[0], 0, groups * out), dtype)
-        if self.extent > 1 or self.crop[0] < 0:  # a single tap mixes nothing
+        if x.shape[1] == 0:
+            return parts, jnp.zeros((x.shape[0], 0, self.sizes[1]), dtype)
+        if self.form.extent > 1 or self.crop[0] < 0:  # a single tap mixes nothing
             x = silenced(x, position, self.late)
-        form = Form(
-            coarse=x.shape[1],
-            fine=due + self.waiting + self.overhang,
-            kernel_size=taps,
-            stride=self.stride,
-            dilation=self.dilation,
-            low=-self.waiting,
-            groups=groups,
-            precision=self.precision,
+        due = x.shape[1] * self.form.stride
+        form = dataclasses.replace(
+            self.form, coarse=x.shape[1], fine=due + parts.shape[1], low=-self.waiting
         )
-        weight = self.weight.transpose(2, 0, 3, 1).reshape(taps, groups * out, per_group)
-        y = _trilinear.refine(cast("x", x, dtype), weight.astype(dtype), form=form, lowering="gemm")
+        x, weight = cast("x", x, dtype), self.weight.astype(dtype)
+        y = (refine_shifted if self.shifted else refine_rows)(x, weight, form)
         y = y + window(parts, 0, y.shape[1])
-        return y[:, due:], self._biased(y[:, :due])
+        return y[:, due:], self._biased(y[:, :due].astype(dtype))
 
-    def _finish(self, parts: Array, position: Array) -> Array:
-        due = self.extent - self.stride - self.crop[1] + self.waiting
-        return self._biased(window(parts, 0, due))
+    def _finish(self, parts: Array, x: Array, position: Array) -> Array:
+        tail, y = self._advance(parts, x, position)
+        due = self.form.extent - self.form.stride - self.crop[1] + self.waiting
+        return joined(y, self._biased(window(tail, 0, due).astype(y.dtype)))
 
     def _biased(self, y: Array) -> Array:
         return y if self.bias is None else add_bias(y, self.bias.astype(y.dtype))
@@ -175,53 +170,48 @@ class _Upsampling(Stream):
         return True
 
     def _count(self, position: Array) -> Array:
-        return position * self.stride
+        return position * self.form.stride
 
     def _length(self, length: int) -> int:
-        return transpose_length(length, spacing=self.stride, extent=self.extent, crop=self.crop)
+        stride, extent = self.form.stride, self.form.extent
+        return transpose_length(length, spacing=stride, extent=extent, crop=self.crop)
 
     def _seen(self, span: Span) -> Span:
         (first, last), (low, high) = span, self.crop
-        exists = -(-(last + low + high - self.extent) // self.stride) + 1
-        return (
-            -(-(first + low - self.extent + 1) // self.stride),
-            max((last - 1 + low) // self.stride + 1, exists),
-        )
+        stride, extent = self.form.stride, self.form.extent
+        exists = -(-(last + low + high - extent) // stride) + 1
+        return -(-(first + low - extent + 1) // stride), max((last - 1 + low) // stride + 1, exists)
 
 
 class _Downsampling(Stream):
     """A convolution, whose parts are the inputs that its next frames will see."""
 
-    weight: Array  # (groups, taps, in_per_group, out_per_group)
+    weight: Array  # (taps, in, out / groups)
     bias: Array | None
-    stride: int = eqx.field(static=True)
-    dilation: int = eqx.field(static=True)
+    lowering: Lowering = eqx.field(static=True)
+    form: Form = eqx.field(static=True)  # of one frame
+    sizes: tuple[int, int] = eqx.field(static=True)
     padding: str | None = eqx.field(static=True)  # None: numbers, the pads
     pads: Crop = eqx.field(static=True)
     dtype: str | None = eqx.field(static=True)
-    precision: lax.Precision | None = eqx.field(static=True)
     late: int = eqx.field(static=True)
 
     @property
-    def extent(self) -> int:
-        return kernel_extent(self.weight.shape[1], self.dilation)
-
-    @property
     def latency(self) -> int:
-        ahead = self.extent - self.stride - self.pads[0] + self.late
-        return max(0, -(-ahead // self.stride))
+        ahead = self.form.extent - self.form.stride - self.pads[0] + self.late
+        return max(0, -(-ahead // self.form.stride))
 
     @property
     def ratio(self) -> Fraction:
-        return Fraction(1, self.stride)
+        return Fraction(1, self.form.stride)
 
     @property
     def hop(self) -> int:
-        return self.stride
+        return self.form.stride
 
     @property
     def channels(self) -> int:
-        return self.weight.shape[0] * self.weight.shape[2]
+        return self.sizes[0]
 
     @property
     def behind(self) -> int:
@@ -229,7 +219,7 @@ class _Downsampling(Stream):
 
         Negative if it sees only the last samples of that stride.
         """
-        return self.latency * self.stride + self.pads[0] - self.late
+        return self.latency * self.form.stride + self.pads[0] - self.late
 
     @property
     def _layout(self) -> bool:
@@ -237,48 +227,38 @@ class _Downsampling(Stream):
 
     @property
     def _warm(self) -> int:
-        return -(-max(self.late, self.latency * self.stride) // self.stride) * self.stride
+        stride = self.form.stride
+        return max(-(-self.late // stride), self.latency) * stride
 
     def _after(self, late: int) -> Stream:
         return dataclasses.replace(self, late=late)
 
     def _begin(self, empty: Array) -> tuple[Array, Array]:
-        dtype = _computed(self, empty)
-        return (
-            jnp.zeros((empty.shape[0], max(0, self.behind), self.channels), dtype),
-            self._frames(empty.astype(dtype), 0),
-        )
+        seen = (empty.shape[0], max(0, self.behind), self.sizes[0])
+        parts = jnp.zeros(seen, _computed(self, empty))
+        return parts, self._frames(parts, 0)
 
     def _advance(self, parts: Array, x: Array, position: Array) -> tuple[Array, Array]:
-        if self.extent > 1 or self.pads[0]:  # a single tap mixes nothing
+        if self.form.extent > 1 or self.pads[0]:  # a single tap mixes nothing
             x = silenced(x, position, self.late)
-        x = cast("x", x, _computed(self, x))
-        seen = joined(parts, x)
-        ready = (seen.shape[1] - max(0, self.behind)) // self.stride
-        return seen[:, ready * self.stride :], self._frames(seen, ready)
+        seen = joined(parts, cast("x", x, parts.dtype))
+        ready = (seen.shape[1] - max(0, self.behind)) // self.form.stride
+        return seen[:, ready * self.form.stride :], self._frames(seen, ready)
 
-    def _finish(self, parts: Array, position: Array) -> Array:
-        rest = self._rest(parts)
-        due = self._length(rest - self.late) + self.latency
-        return self._frames(parts, due)
+    def _finish(self, parts: Array, x: Array, position: Array) -> Array:
+        seen, y = self._advance(parts, x, position)
+        due = self._length(self._rest(seen) - self.late) + self.latency
+        return joined(y, self._frames(seen, due))
 
     def _frames(self, seen: Array, ready: int) -> Array:
         """The next ``ready`` frames, with zeros where ``seen`` ends."""
-        groups, taps, per_group, out = self.weight.shape
         if ready == 0:
-            return jnp.zeros((seen.shape[0], 0, groups * out), seen.dtype)
-        form = Form(
-            coarse=ready,
-            fine=seen.shape[1],
-            kernel_size=taps,
-            stride=self.stride,
-            dilation=self.dilation,
-            low=min(0, self.behind),
-            groups=groups,
-            precision=self.precision,
+            return jnp.zeros((seen.shape[0], 0, self.sizes[1]), seen.dtype)
+        form = dataclasses.replace(
+            self.form, coarse=ready, fine=seen.shape[1], low=min(0, self.behind)
         )
-        weight = self.weight.transpose(1, 0, 2, 3).reshape(taps, groups * per_group, out)
-        y = _trilinear.coarsen(seen, weight.astype(seen.dtype), form=form, lowering="gemm")
+        weight = self.weight.astype(seen.dtype)
+        y = _trilinear.coarsen(seen, weight, form=form, lowering=self.lowering)
         return y if self.bias is None else add_bias(y, self.bias.astype(y.dtype))
 
     def _rest(self, parts: Array) -> int:
@@ -289,24 +269,23 @@ class _Downsampling(Stream):
         return self._rest(parts) == 0
 
     def _count(self, position: Array) -> Array:
-        return position // self.stride
+        return position // self.form.stride
 
     def _length(self, length: int) -> int:
-        if self.padding is None or self.padding == "VALID":
-            before, after = self.pads
-            return (length + before + after - self.extent) // self.stride + 1
-        if self.padding != "CAUSAL" and length % self.stride:
+        stride = self.form.stride
+        if self.padding in (None, "VALID"):
+            return conv_length(length, stride=stride, extent=self.form.extent, padding=self.pads)
+        if self.padding != "CAUSAL" and length % stride:
             raise ValueError(
-                f"a Conv1d with stride {self.stride} and padding={self.padding!r} pads by the "
-                f"length of its whole input, which is no multiple of the stride: end it with "
-                f"{-length % self.stride} more samples, or choose 'CAUSAL' or numbers."
+                f"a Conv1d with stride {stride} and padding={self.padding!r} pads by the length of "
+                "its whole input, which is no multiple of the stride: end it with "
+                f"{-length % stride} more samples, or choose 'CAUSAL' or numbers."
             )
-        return -(-length // self.stride)
+        return -(-length // stride)
 
     def _seen(self, span: Span) -> Span:
-        first, last = span
-        before = self.pads[0]
-        return first * self.stride - before, (last - 1) * self.stride + self.extent - before
+        (first, last), stride, before = span, self.form.stride, self.pads[0]
+        return first * stride - before, (last - 1) * stride + self.form.extent - before
 
 
 def _bare(parameter: Any, dtype: str | None) -> Any:
@@ -318,6 +297,19 @@ def _bare(parameter: Any, dtype: str | None) -> Any:
             "none: put its mantissa in its place."
         )
     return value if value is None or dtype is None else cast("module", value, dtype)
+
+
+def _form(layer: Conv1d | ConvTranspose1d, *, stride: int, dilation: int) -> Form:
+    return Form(
+        coarse=1,
+        fine=1,
+        kernel_size=layer.kernel_size[0],
+        stride=stride,
+        dilation=dilation,
+        low=0,
+        groups=layer.groups,
+        precision=None if layer.precision is None else lax.Precision(layer.precision),
+    )
 
 
 def _check_mode(layer: Conv1d | ConvTranspose1d) -> None:

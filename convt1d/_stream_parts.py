@@ -130,8 +130,8 @@ class _Pointwise(Stream):
     def _advance(self, parts: None, x: Array, position: Array) -> tuple[None, Array]:
         return None, self.function(x)
 
-    def _finish(self, parts: None, position: Array) -> None:
-        return None
+    def _finish(self, parts: None, x: Array, position: Array) -> Array:
+        return self.function(x)
 
     def _whole(self, parts: None) -> bool:
         return True
@@ -209,15 +209,10 @@ class _Chain(Stream):
             states.append(state)
         return tuple(states), x
 
-    def _finish(self, parts: PyTree[Array], position: Array) -> Array | None:
-        x = None
+    def _finish(self, parts: PyTree[Array], x: Array, position: Array) -> Array:
         for part, state in zip(self.parts, parts, strict=True):
-            if x is None:
-                y = part._finish(state, position)
-            else:
-                state, y = part._advance(state, x, position)
-                y = joined(y, part._finish(state, position + x.shape[1]))
-            x, position = y, part._count(position)
+            x = part._finish(state, x, position)
+            position = part._count(position)
         return x
 
     def _whole(self, parts: PyTree[Array]) -> bool:
@@ -303,9 +298,9 @@ class _Sum(Stream):
         y = _total([line[:, :ready] for line in lines])
         return (tuple(state for state, _ in steps), queues), y
 
-    def _finish(self, parts: PyTree[Array], position: Array) -> Array | None:
+    def _finish(self, parts: PyTree[Array], x: Array, position: Array) -> Array:
         ends = [
-            joined(queue, branch._finish(state, position))
+            joined(queue, branch._finish(state, x, position))
             for branch, state, queue in zip(self.branches, *parts, strict=True)
         ]
         lengths = [end.shape[1] for end in ends]
@@ -390,9 +385,9 @@ class WholeHops(Stream):
         ready = x.shape[1] // self.size * self.size
         return x[:, ready:], x[:, :ready]
 
-    def _finish(self, parts: Array, position: Array) -> Array:
-        missing = (self.late - parts.shape[1]) % self.size
-        return jnp.pad(parts, ((0, 0), (0, missing), (0, 0)))
+    def _finish(self, parts: Array, x: Array, position: Array) -> Array:
+        x = joined(parts, x)
+        return jnp.pad(x, ((0, 0), (0, (self.late - x.shape[1]) % self.size), (0, 0)))
 
     def _whole(self, parts: Array) -> bool:
         return parts.shape[1] == 0

@@ -162,8 +162,7 @@ class Stream(eqx.Module):
             ValueError: if a strided ``'SAME'`` convolution has had no whole number of strides.
         """
         items = _batched(state)
-        _, y = self._advance(items.parts, items.empty, items.position)  # empty, too
-        y = joined(y, self._finish(items.parts, items.position))
+        y = self._finish(items.parts, items.empty, items.position)
         y = self._left(silenced(y, self._count(items.position), self.latency))
         return y[0] if state.position.ndim == 0 else y
 
@@ -219,8 +218,8 @@ class Stream(eqx.Module):
         """One chunk, of which ``position`` samples have come before."""
 
     @abc.abstractmethod
-    def _finish(self, parts: PyTree[Array], position: Array) -> Array | None:
-        """The output after the end of the input, if there is any."""
+    def _finish(self, parts: PyTree[Array], x: Array, position: Array) -> Array:
+        """The output of the last chunk, and what comes after it."""
 
     @abc.abstractmethod
     def _whole(self, parts: PyTree[Array]) -> bool:
@@ -270,12 +269,11 @@ def silenced(x: Array, position: Array, late: int) -> Array:
     return jnp.where((at >= late)[..., None], x, jnp.zeros((), x.dtype))
 
 
-def joined(first: Array, *others: Array | None) -> Array:
-    """The pieces one after the other, without those that hold nothing."""
-    filled = [piece for piece in (first, *others) if piece is not None and piece.shape[1]]
-    if not filled:
-        return first
-    return filled[0] if len(filled) == 1 else jnp.concatenate(filled, axis=1)
+def joined(first: Array, then: Array) -> Array:
+    """One signal after the other; what holds nothing costs nothing."""
+    if first.shape[1] == 0:
+        return then
+    return first if then.shape[1] == 0 else jnp.concatenate([first, then], axis=1)
 
 
 def _batched(state: StreamState) -> StreamState:
