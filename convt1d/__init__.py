@@ -8,6 +8,7 @@ from convt1d._activations import Snake as Snake
 from convt1d._activations import SnakeBeta as SnakeBeta
 from convt1d._activations import snake as snake
 from convt1d._activations import snake_beta as snake_beta
+from convt1d._chunked import decode_chunked as decode_chunked
 from convt1d._conv_transpose import conv1d as conv1d
 from convt1d._conv_transpose import conv_transpose1d as conv_transpose1d
 from convt1d._convolution import Conv1d as Conv1d
