@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SMALL, Case, scatter
+from cases import SMALL, Case, drawn, scatter
 
 import convt1d
 
@@ -44,7 +44,7 @@ def down(case: Case, y, w, mode: str):
 
 
 @pytest.mark.parametrize("mode", CONTINUED)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES[1::2], ids=str)
 def test_a_continued_input_is_one_that_numpy_has_padded_long_enough(case, mode):
     x, w, _ = case.signals().values()
     more = -(-case.full // case.stride)
@@ -59,7 +59,7 @@ def test_a_continued_input_is_one_that_numpy_has_padded_long_enough(case, mode):
     np.testing.assert_allclose(up(case, jnp.asarray(x), jnp.asarray(w), mode), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", SMALL, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_transpose_is_the_adjoint_of_the_convolution_with_zeros(case):
     check_adjoint(case, "zeros")
 
@@ -86,39 +86,46 @@ def test_a_circular_transpose_of_a_rolled_signal_is_the_rolled_output(case):
 @pytest.mark.parametrize("word", ["SAME", "SAME_LOWER"])
 @pytest.mark.parametrize(
     ("length", "kernel_size", "stride", "dilation", "groups"),
-    [(6, 4, 2, 1, 1), (5, 5, 2, 1, 2), (2, 7, 1, 1, 1), (2, 16, 3, 1, 1), (1, 5, 2, 3, 2)],
+    [(6, 4, 2, 1, 1), (5, 5, 2, 1, 2), (2, 16, 3, 1, 1), (1, 5, 2, 3, 2)],
 )
 def test_it_is_the_circular_transpose_of_equinox(
     length, kernel_size, stride, dilation, groups, word
 ):
     """Also where the kernel is longer than the output and wraps around it more than once."""
-    theirs = eqx.nn.ConvTranspose1d(
-        4, 6, kernel_size, stride, padding=word, dilation=dilation, groups=groups,
-        padding_mode="CIRCULAR", key=jax.random.key(0),
+    theirs = drawn(
+        lambda: eqx.nn.ConvTranspose1d(
+            4, 6, kernel_size, stride, padding=word, dilation=dilation, groups=groups,
+            padding_mode="CIRCULAR", key=jax.random.key(0),
+        )
     )  # fmt: skip
-    assert theirs.bias is not None
     ours = convt1d.ConvTranspose1d(
         (length, 4), 6, kernel_size, stride, word, rhs_dilation=dilation, groups=groups,
-        padding_mode="circular", b_init=theirs.bias[:, 0],
-        w_init=theirs.weight[..., ::-1].transpose(2, 0, 1),
+        padding_mode="circular", b_init=np.asarray(theirs.bias)[:, 0],
+        w_init=np.asarray(theirs.weight)[..., ::-1].transpose(2, 0, 1),
     )  # fmt: skip
     x = jnp.asarray(np.random.default_rng(0).standard_normal((length, 4)))
-    np.testing.assert_allclose(ours(x).T, theirs(x.T), atol=1e-13)
+    found, expected = jax.jit(lambda x: (ours(x).T, theirs(x.T)))(x)
+    np.testing.assert_allclose(found, expected, atol=1e-13)
 
 
 @pytest.mark.parametrize("layer", ["ConvTranspose1d", "Conv1d"])
 @pytest.mark.parametrize("mode", CONTINUED)
 def test_a_layer_continues_its_input_as_the_operation_does(layer, mode):
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 6, 4)))
+    w = np.random.default_rng(1).standard_normal((5, 6, 4))
     if layer == "Conv1d":
-        made = convt1d.Conv1d(4, 6, 5, stride=2, padding_mode=mode)
-        expected = convt1d.conv1d(x, made.weight, stride=2, padding_mode=mode)
+        w = w.swapaxes(1, 2)
+        made = convt1d.Conv1d(4, 6, 5, stride=2, padding_mode=mode, w_init=w)
+        operation = convt1d.conv1d
     else:
-        made = convt1d.ConvTranspose1d((6, 4), 6, 5, 2, padding_mode=mode)
-        expected = convt1d.conv_transpose1d(x, made.weight, stride=2, padding_mode=mode)
-        first = convt1d.ConvTranspose1d((4, 6), 6, 5, 2, channel_first=True, padding_mode=mode)
-        np.testing.assert_array_equal(first(x.swapaxes(1, 2)).swapaxes(1, 2), expected)
-    np.testing.assert_array_equal(made(x), expected)
+        made = convt1d.ConvTranspose1d((6, 4), 6, 5, 2, padding_mode=mode, w_init=w)
+        first = convt1d.ConvTranspose1d(
+            (4, 6), 6, 5, 2, channel_first=True, padding_mode=mode, w_init=w
+        )
+        np.testing.assert_allclose(first(x[0].T).T, made(x[0]), atol=1e-14)
+        operation = convt1d.conv_transpose1d
+    expected = operation(x, jnp.asarray(w), stride=2, padding_mode=mode)
+    np.testing.assert_allclose(made(x), expected, atol=1e-14)
     np.testing.assert_allclose(made(x[0]), expected[0], atol=1e-14)
 
 
