@@ -100,10 +100,11 @@ def evaluate(wanted: Evaluate) -> int:
     from rich.console import Console
 
     from apps import build
-    from apps.engine import compilation
+    from apps.engine import compilation, memory
 
     console = Console(highlight=False, soft_wrap=True)
     compilation.keep_compilations()
+    memory.keep_memory()
     run = build.trained(wanted.run, checkpoint=wanted.checkpoint, averaged=wanted.weights == "ema")
     records = _records(wanted, run)
     results = measure(run, records, wanted=wanted, console=console)

@@ -115,10 +115,11 @@ def generate(wanted: Generate) -> int:
 
     from apps import build
     from apps.data import FileError
-    from apps.engine import compilation
+    from apps.engine import compilation, memory
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     compilation.keep_compilations()
+    memory.keep_memory()
     run = build.trained(wanted.run, checkpoint=wanted.checkpoint, averaged=wanted.weights == "ema")
     try:
         made = _MODES[wanted.mode](wanted, run, console)

@@ -61,12 +61,13 @@ def train(wanted: Config) -> int:
 
     from apps import build
     from apps.data import RecordError
-    from apps.engine import compilation, loop
+    from apps.engine import compilation, loop, memory
     from apps.engine.checkpoint import CheckpointError
     from apps.engine.signals import StopSignal
 
     console = Console()
     compilation.keep_compilations()
+    memory.keep_memory()
     with ExitStack() as stack:
         run = prepare(wanted, folder, console, stack)
         stop = stack.enter_context(StopSignal())

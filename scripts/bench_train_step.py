@@ -24,11 +24,13 @@ def measure(words: list[str], steps: int) -> dict[str, float]:
     sys.path.insert(0, str(HOME))
     from apps import build, command_line
     from apps.config import Config
+    from apps.engine.memory import keep_memory
     from apps.engine.mesh import place_batch
 
     config = command_line.read(Config, command_line.sort(words))
     import jax
 
+    keep_memory()
     records = build.source(config, "train")
     mesh = build.mesh(config)
     step = build.step(config, records.signal, mesh)
