@@ -8,15 +8,15 @@ operation      lowering      when
 all            ``shifted``   groups of at most 4 inputs and 8 outputs, and at most 64 taps·inputs
 all            ``gemm``      float64, complex, one tap, or an input shorter than the kernel: XLA has
                              no fast convolution; and more than 32 groups
-transposed     ``lax``       stride 1
-convolution
-transposed     ``subpixel``  no dilation, and a weight that is light beside the signal
-convolution                  (``K O I/g <= 64 B L``), or products of all taps that would fill 16 MB
-convolution    ``lax``       always
-weight's       ``lax``       stride 1
+convolution    ``lax``       else always
+the other two  ``lax``       stride 1
+the other two  ``gemm``      dilation and stride, or a stride that no tap reaches beyond
+transposed     ``subpixel``  a weight that is light beside the signal (``K O I/g <= 64 B L``), or
+convolution                  products of all taps that would fill 16 MB
+weight's       ``gemm``      patches of more than 8 MB for a weight of at most 2¹⁶ numbers
 gradient
-weight's       ``subpixel``  no dilation, 16 or more channels·stride, patches of less than 8 MB and
-gradient                     ``K O I/g <= 1024 B L``
+weight's       ``subpixel``  16 or more outputs·stride, and ``K O I/g <= 1024 B L``
+gradient
 all            ``gemm``      else
 =============  ============  ======================================================================
 
@@ -82,12 +82,15 @@ def choose(operation: Operation, a: Shaped, b: Shaped, form: Form, platform: str
         return "lax"
     if form.dilation > 1:
         return "gemm"
+    if form.blocks == 1:
+        return "gemm"
     taps = rows * form.kernel_size * outputs * form.groups
     if operation == "refine":
         light = weight <= 64 * rows and min(inputs, outputs * form.stride) >= 8
         return "subpixel" if light or taps > 2**22 else "gemm"
-    long = outputs * form.stride >= 16 and form.blocks > 1 and weight <= 1024 * rows
-    return "subpixel" if long and taps <= 2**21 else "gemm"
+    in_chunks = taps > 2**21 and weight <= 2**16
+    wide = outputs * form.stride >= 16 and weight <= 1024 * rows
+    return "subpixel" if wide and not in_chunks else "gemm"
 
 
 def _sizes(operation: Operation, a: Shaped, b: Shaped, form: Form) -> tuple[int, int, int, int]:

@@ -42,6 +42,9 @@ MOST_PATCHES = 2**20
 that holds more than 32 MB at once gets them from the system anew at every call, page by page:
 glibc keeps no larger block."""
 
+LEAST_CHUNKED = 2**12
+"""Numbers of a weight whose gradient is worth that: a smaller one's chunks do not fill the cores."""
+
 
 Way: TypeAlias = Callable[[Array, Array, Form], Array]
 """An operation by one lowering: two operands and the integers that relate them."""
@@ -96,7 +99,7 @@ def weigh_gemm(x: Array, y: Array, form: Form) -> Array:
     rows = _split(x, groups).reshape(groups, -1, per_group)
     if groups == 1 and taps * per_group > x.size:  # spares the transposition of a large result
         w = _product("gnp,gni->gpi", _patches(y, form), rows, form)
-    elif form.coarse <= 2 * chunk:
+    elif form.coarse <= 2 * chunk or taps * per_group < LEAST_CHUNKED:
         w = _product("gni,gnp->gip", rows, _patches(y, form), form).swapaxes(1, 2)
     else:
         w = _weigh_in_chunks(x, y, form, chunk).swapaxes(1, 2)
@@ -106,19 +109,22 @@ def weigh_gemm(x: Array, y: Array, form: Form) -> Array:
 
 def _weigh_in_chunks(x: Array, y: Array, form: Form, chunk: int) -> Array:
     """The products ``(g, I/g, K O/g)``, summed over ``chunk`` frames after another."""
+    # Of few examples each counts as several: XLA:CPU works on one product of a batch per core.
+    pieces = -(-8 // (form.groups * x.shape[0]))
+    chunk = -(-chunk // pieces) * pieces
     count = -(-form.coarse // chunk)
     part = dataclasses.replace(form, coarse=chunk, low=0)
     part = dataclasses.replace(part, fine=part.full)
     x = window(x, 0, count * chunk)
     y = window(y, -form.low, (count - 1) * chunk * form.stride + part.fine)
-    batch = form.groups * x.shape[0]
+    batch = form.groups * x.shape[0] * pieces
 
     def weigh(i: Array | int) -> Array:
         frames = _split(lax.dynamic_slice_in_dim(x, i * chunk, chunk, 1), form.groups)
         samples = lax.dynamic_slice_in_dim(y, i * chunk * form.stride, part.fine, 1)
-        patches = _patches(samples, part).reshape(batch, chunk, -1)
-        # Every example by itself, to be summed last: inside a loop the longer product is slower.
-        return _product("bni,bnp->bip", frames.reshape(batch, chunk, -1), patches, form)
+        frames = frames.reshape(batch, -1, frames.shape[3])
+        patches = _patches(samples, part).reshape(batch, frames.shape[1], -1)
+        return _product("bni,bnp->bip", frames, patches, form)
 
     first = jnp.zeros_like(weigh(0))
     w = lax.scan(lambda total, i: (total + weigh(i), None), first, jnp.arange(count))[0]
@@ -224,8 +230,9 @@ def _each_input(x: Array, out: int, groups: int) -> list[Array]:
     per_group = x.shape[2] // groups
     if per_group == 1 and out == groups:
         return [x]
-    x = jnp.repeat(x.reshape(*x.shape[:2], groups, per_group), out // groups, axis=2)
-    return [lax.optimization_barrier(x[:, :, :, i]) for i in range(per_group)]
+    x = jnp.moveaxis(x.reshape(*x.shape[:2], groups, per_group), 3, 0)
+    x = lax.optimization_barrier(jnp.repeat(x, out // groups, axis=3))
+    return [x[i] for i in range(per_group)]
 
 
 def _seen(y: Array, form: Form) -> list[Array]:
@@ -292,17 +299,24 @@ def coarsen_subpixel(y: Array, w: Array, form: Form) -> Array:
 
 @_weights_by_group
 def weigh_subpixel(x: Array, y: Array, form: Form) -> Array:
-    """Gradient of the weight: for each stride that the kernel reaches, one product."""
+    """Gradient of the weight: one product for each stride that the kernel reaches.
+
+    Beyond four, a convolution, which needs no copy of the signal for each.
+    """
     if form.dilation > 1:
         return weigh_gemm(x, y, form)
     taps, channels = form.kernel_size, x.shape[2]
     form = form.of_whole_strides()
     strides = window(y, -form.low, form.full).reshape(y.shape[0], -1, form.stride * y.shape[2])
-    weights = [
-        _product("bli,blp->ip", x, strides[:, j : j + form.coarse], form)
-        for j in range(form.blocks)
-    ]
-    w = jnp.concatenate(weights, axis=1).T  # (P S O, I)
+    if form.blocks > 4:
+        lengths = {"fine": strides.shape[1], "kernel_size": form.blocks, "stride": 1, "low": 0}
+        w = weigh_lax(x, strides, dataclasses.replace(form, **lengths))  # (P, S O, I)
+    else:
+        weights = [
+            _product("bli,blp->ip", x, strides[:, j : j + form.coarse], form)
+            for j in range(form.blocks)
+        ]
+        w = jnp.concatenate(weights, axis=1).T  # (P S O, I)
     return w.reshape(-1, y.shape[2], channels)[:taps]
 
 
