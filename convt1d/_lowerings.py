@@ -43,7 +43,7 @@ that holds more than 32 MB at once gets them from the system anew at every call,
 glibc keeps no larger block."""
 
 LEAST_CHUNKED = 2**12
-"""Numbers of a weight whose gradient is worth that: a smaller one's chunks do not fill the cores."""
+"""Numbers of a weight whose gradient is worth that: of a smaller one, chunks fill no core."""
 
 
 Way: TypeAlias = Callable[[Array, Array, Form], Array]
