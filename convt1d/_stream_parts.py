@@ -73,7 +73,12 @@ def stream_pointwise(function: Callable[[Array], Array]) -> Stream:
         >>> convt1d.stream_pointwise(jax.nn.relu).latency
         0
     """
-    return _Pointwise(function, late=0)
+    if isinstance(function, eqx.nn.Lambda):
+        function = function.fn
+    return _Pointwise(
+        function if isinstance(function, eqx.Module) else _Plain(function),  # pyright: ignore[reportArgumentType]
+        late=0,
+    )
 
 
 @stream.register(collections.abc.Callable)  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -89,6 +94,15 @@ stream.register(Snake, stream_pointwise)
 stream.register(SnakeBeta, stream_pointwise)
 stream.register(eqx.nn.Lambda, stream_pointwise)
 stream.register(eqx.nn.Identity, stream_pointwise)
+
+
+class _Plain(eqx.Module):
+    """A function as part of the structure: the leaves of a stream are arrays."""
+
+    function: Callable[[Array], Array] = eqx.field(static=True)
+
+    def __call__(self, x: Array) -> Array:
+        return self.function(x)
 
 
 class _Pointwise(Stream):

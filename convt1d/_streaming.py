@@ -48,10 +48,12 @@ class Stream(eqx.Module):
     $$\text{concatenate}(y_1, y_2, \dots, \text{flush})[\text{latency}:] =
     \text{module}(\text{concatenate}(x_1, x_2, \dots)).$$
 
-    `step` is a pure function of stream, state and chunk: compile it with `equinox.filter_jit`, or
-    close over the stream and use `jax.jit`. A stream that shortens its input keeps the samples of
-    an unfinished frame; their number is part of the state's structure. Chunks that are whole
-    multiples of ``hop`` leave the structure as it is, which `jax.lax.scan` and `reset` require.
+    `step` is a pure function of stream, state and chunk, and a stream's leaves are its weights:
+    call `step` inside of `jax.jit`, `jax.lax.scan` and `jax.vmap`, the stream an argument or closed
+    over, or compile it by itself with `equinox.filter_jit`. A stream that shortens its
+    input keeps the samples of an unfinished frame; their number is part of the state's structure.
+    Chunks that are whole multiples of ``hop`` leave the structure as it is, which `scan` and
+    `reset` require.
 
     Attributes:
         latency: output samples by which the stream is late: as many leading samples, zeros, belong
