@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from convt1d import _lowerings
+from convt1d import _lowerings, _shifted
 from convt1d._form import Form
 from convt1d._lowerings import Way
 
@@ -42,19 +42,19 @@ WAYS: dict[Operation, dict[str, Way]] = {
         "gemm": _lowerings.refine_gemm,
         "subpixel": _lowerings.refine_subpixel,
         "lax": _lowerings.refine_lax,
-        "shifted": _lowerings.refine_shifted,
+        "shifted": _shifted.refine_shifted,
     },
     "coarsen": {
         "gemm": _lowerings.coarsen_gemm,
         "subpixel": _lowerings.coarsen_subpixel,
         "lax": _lowerings.coarsen_lax,
-        "shifted": _lowerings.coarsen_shifted,
+        "shifted": _shifted.coarsen_shifted,
     },
     "weigh": {
         "gemm": _lowerings.weigh_gemm,
         "subpixel": _lowerings.weigh_subpixel,
         "lax": _lowerings.weigh_lax,
-        "shifted": _lowerings.weigh_shifted,
+        "shifted": _shifted.weigh_shifted,
     },
 }
 

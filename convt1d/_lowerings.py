@@ -11,7 +11,7 @@ and ``weigh(x, y) -> w`` the gradient of both with respect to the weight; each i
 - ``gemm``: one matrix product, and shifts that XLA fuses into one pass over memory. It holds for
   every shape and dtype, under ``scan``, and never meets XLA:CPU's naive convolution loop.
 - ``shifted``: multiply-adds of shifted signals, fused into one pass: for groups of a few channels,
-  of which a matrix product would be all overhead.
+  of which a matrix product would be all overhead (`convt1d._shifted`).
 - ``subpixel``: with the taps padded to whole strides, a plain convolution between ``x`` and ``y``
   whose samples of each stride are laid out as channels.
 - ``lax``: the strided or dilated ``conv_general_dilated``.
@@ -23,7 +23,7 @@ returned so.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 import jax.numpy as jnp
@@ -31,11 +31,9 @@ from jax import lax
 from jaxtyping import Array
 
 from convt1d._form import Form
+from convt1d._shifts import overlap_add, pad_axis, sum_type, window
 
 _CANONICAL = lax.ConvDimensionNumbers((0, 2, 1), (2, 1, 0), (0, 2, 1))  # b0f, 0io -> b0f
-
-MOST_CONVOLUTIONS = 32
-"""Groups that convolutions take one after the other; more are one batched product."""
 
 MOST_PATCHES = 2**20
 """Numbers of the fine signal that a weight gradient lays out at a time (4 MB of float32). A program
@@ -62,7 +60,7 @@ def refine_gemm(x: Array, w: Array, form: Form) -> Array:
     x = _split(x, groups).reshape(groups, -1, w.shape[2])
     taps = _product("gni,gpi->gnp", x, w, form)
     taps = taps.reshape(groups * batch, form.coarse, form.kernel_size, -1)
-    return _merge(_overlap_add(taps, form), groups)
+    return _merge(overlap_add(taps, form), groups)
 
 
 def rows_of(w: Array, form: Form) -> Array:
@@ -80,7 +78,7 @@ def refine_rows(x: Array, rows: Array, form: Form) -> Array:
     x = _split(x, groups).reshape(groups, -1, rows.shape[1])
     taps = _product("gni,gip->gnp", x, rows, form)
     taps = taps.reshape(groups * batch, form.coarse, form.kernel_size, -1)
-    return _merge(_overlap_add(taps, form), groups)
+    return _merge(overlap_add(taps, form), groups)
 
 
 def coarsen_gemm(y: Array, w: Array, form: Form) -> Array:
@@ -144,102 +142,6 @@ def _patches(y: Array, form: Form) -> Array:
         starts = range(0, form.extent, form.dilation)
         rows = jnp.stack([y[:, k : k + span : form.stride] for k in starts], axis=2)
     return rows.reshape(form.groups, -1, form.kernel_size * y.shape[2])
-
-
-def _overlap_add(taps: Array, form: Form) -> Array:
-    """The sum of every frame's taps where they fall: ``(B, L, K, O) -> (B, M, O)``."""
-    batch, frames, count, out = taps.shape
-    if form.dilation > 1:
-        return _gather([taps[:, :, k] for k in range(count)], form)
-    taps = _pad_axis(taps, 2, 0, form.blocks * form.stride - count)
-    taps = taps.reshape(batch, frames, form.blocks, form.stride * out)
-    full = _add([_place(taps[:, :, j], j, form.blocks - 1 - j) for j in range(form.blocks)])
-    return window(full.reshape(batch, form.full, out), form.low, form.fine)
-
-
-def _gather(taps: Sequence[Array], form: Form) -> Array:
-    """`_overlap_add` of one signal ``(B, L, O)`` for each tap, sample by sample of a stride."""
-    batch, frames, out = taps[0].shape
-    phases = []
-    for phase in range(form.stride):
-        pieces = [
-            _place(tap, strides, form.blocks - 1 - strides)
-            for tap, (strides, samples) in zip(taps, form.places, strict=True)
-            if samples == phase
-        ]
-        silence = jnp.zeros((batch, frames + form.blocks - 1, out), taps[0].dtype)
-        phases.append(_add(pieces) if pieces else silence)
-    full = jnp.stack(phases, axis=2).reshape(batch, form.full, out)
-    return window(full, form.low, form.fine)
-
-
-# ---------------------------------------------------------------------------------------- shifted
-
-
-def refine_shifted(x: Array, w: Array, form: Form) -> Array:
-    """Transposed convolution: every tap times the shifted input, in one pass."""
-    x, w = x.astype(sum_type(x)), w.astype(sum_type(x))[:, None, None]
-    inputs = _each_input(x, w.shape[3], form.groups)
-    taps = [_add([x * w[k, ..., i] for i, x in enumerate(inputs)]) for k in range(form.kernel_size)]
-    return _gather(taps, form)
-
-
-def coarsen_shifted(y: Array, w: Array, form: Form) -> Array:
-    """Convolution: every tap times the shifted fine signal, in one pass."""
-    y, w = y.astype(sum_type(y)), w.astype(sum_type(y))[:, None, None]
-    seen, out = _seen(y, form), y.shape[2]
-    frames = []
-    for i in range(w.shape[4]):
-        x = _add([seen[k] * w[k, ..., i] for k in range(form.kernel_size)])
-        if out > form.groups:  # a group's outputs, summed by a product: as a sum it is slower
-            members = jnp.repeat(jnp.eye(form.groups, dtype=x.dtype), out // form.groups, 0)
-            x = jnp.matmul(lax.optimization_barrier(x), members, precision=lax.Precision.HIGHEST)
-        frames.append(x)
-    return jnp.stack(frames, axis=3).reshape(y.shape[0], form.coarse, -1)
-
-
-def weigh_shifted(x: Array, y: Array, form: Form) -> Array:
-    """Gradient of the weight: shifted products, summed over some rows in one pass, then over all.
-
-    XLA:CPU would write out every product before it sums: it fuses neither `jnp.sum` nor a product
-    with a row of ones. The first sum is therefore an elementwise one, of eight parts of the signal.
-    """
-    x, y = x.astype(sum_type(x)), y.astype(sum_type(x))
-    parts = min(8, form.coarse)
-    rows = -(-form.coarse // parts)
-    longer = dataclasses.replace(form, coarse=parts * rows)
-    seen = _seen(y, longer)
-    weights = []
-    for signal in _each_input(window(x, 0, parts * rows), y.shape[2], form.groups):
-        taps = []
-        for k in range(form.kernel_size):
-            products = [
-                (signal[:, p * rows : (p + 1) * rows] * seen[k][:, p * rows : (p + 1) * rows])
-                for p in range(parts)
-            ]
-            taps.append(_add(products).reshape(-1, y.shape[2]))
-        taps = lax.optimization_barrier(jnp.concatenate(taps, axis=1))
-        ones = jnp.ones((1, taps.shape[0]), taps.dtype)
-        total = jnp.matmul(ones, taps, precision=lax.Precision.HIGHEST)
-        weights.append(total.reshape(form.kernel_size, -1))
-    return jnp.stack(weights, axis=2)
-
-
-def _each_input(x: Array, out: int, groups: int) -> list[Array]:
-    """For each input of a group, the signal ``(B, L, O)`` that its outputs see."""
-    per_group = x.shape[2] // groups
-    if per_group == 1 and out == groups:
-        return [x]
-    x = jnp.moveaxis(x.reshape(*x.shape[:2], groups, per_group), 3, 0)
-    x = lax.optimization_barrier(jnp.repeat(x, out // groups, axis=3))
-    return [x[i] for i in range(per_group)]
-
-
-def _seen(y: Array, form: Form) -> list[Array]:
-    """For each tap, the samples ``(B, L, O)`` that the frames see through it."""
-    y = window(y, -form.low, form.full)
-    y = y.reshape(y.shape[0], -1, form.stride, y.shape[2])
-    return [y[:, strides : strides + form.coarse, samples] for strides, samples in form.places]
 
 
 def _group_by_group(*, split: tuple[int, int], join: int) -> Callable[[Way], Way]:
@@ -397,12 +299,6 @@ def _convolve(
     )
 
 
-def sum_type(array: Array) -> jnp.dtype:
-    """The dtype in which to sum: float32 for the half types."""
-    half = jnp.issubdtype(array.dtype, jnp.floating) and jnp.finfo(array.dtype).bits < 32
-    return jnp.dtype(jnp.float32) if half else array.dtype
-
-
 def _rows(w: Array, groups: int) -> Array:
     """``(K, O, I/g) -> (g, K, O/g, I/g)``."""
     return w.reshape(w.shape[0], groups, -1, w.shape[2]).swapaxes(0, 1)
@@ -422,31 +318,4 @@ def _merge(signal: Array, groups: int) -> Array:
 def _in_whole_strides(w: Array, form: Form) -> tuple[Array, Form]:
     """Zeros after the last tap: padding the small weight makes the shifts contiguous."""
     whole = form.of_whole_strides()
-    return _pad_axis(w, 0, 0, whole.kernel_size - form.kernel_size), whole
-
-
-def window(signal: Array, start: int, length: int) -> Array:
-    """``signal[:, start : start + length]``, with zeros where it does not reach.
-
-    A crop is a slice, never a negative padding: XLA folds that into a neighbouring convolution
-    and then reads out of bounds (openxla/xla#48713, #48715).
-    """
-    have = signal.shape[1]
-    first, last = min(max(start, 0), have), min(max(start + length, 0), have)
-    before = min(max(-start, 0), length)
-    kept = signal[:, first:last]
-    return _place(kept, before, length - before - kept.shape[1])
-
-
-def _add(terms: Sequence[Array]) -> Array:
-    return sum(terms[1:], start=terms[0])
-
-
-def _place(signal: Array, before: int, after: int) -> Array:
-    return _pad_axis(signal, 1, before, after)
-
-
-def _pad_axis(array: Array, axis: int, before: int, after: int) -> Array:
-    if before == after == 0:
-        return array
-    return jnp.pad(array, [(before, after) if a == axis else (0, 0) for a in range(array.ndim)])
+    return pad_axis(w, 0, 0, whole.kernel_size - form.kernel_size), whole

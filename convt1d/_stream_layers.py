@@ -24,8 +24,10 @@ from convt1d._convolution import Conv1d
 from convt1d._form import Form
 from convt1d._geometry import Crop, conv_length, conv_padding, transpose_length
 from convt1d._layers import ConvTranspose1d
-from convt1d._lowerings import refine_rows, refine_shifted, rows_of, sum_type, window
+from convt1d._lowerings import refine_rows, rows_of
 from convt1d._parameters import cast, value_of
+from convt1d._shifted import refine_shifted
+from convt1d._shifts import sum_type, window
 from convt1d._streaming import Span, Stream, joined, silenced, stream
 from convt1d._trilinear import Lowering
 from convt1d._weight_norm import WeightNorm
