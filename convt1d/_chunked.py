@@ -6,8 +6,7 @@ from jaxtyping import Array, Inexact
 from numpy.typing import NDArray
 
 from convt1d._geometry import single
-from convt1d._stream_parts import whole_hops
-from convt1d._streaming import Stream, stream
+from convt1d._streaming import Stream, stream, whole_hops
 
 
 def decode_chunked(

@@ -14,6 +14,7 @@ layer exactly where its whole output ends, and only then begins the next layer's
 
 import abc
 import functools
+import math
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
@@ -269,6 +270,11 @@ def silenced(x: Array, position: Array, late: int) -> Array:
         return x
     at = position[:, None] + jnp.arange(x.shape[1], dtype=position.dtype)[None]
     return jnp.where((at >= late)[..., None], x, jnp.zeros((), x.dtype))
+
+
+def whole_hops(samples: Fraction | int, hop: int) -> int:
+    """``samples``, rounded up to a multiple of ``hop``."""
+    return math.ceil(Fraction(samples) / hop) * hop
 
 
 def joined(first: Array, then: Array) -> Array:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from convt1d._stream_parts import WholeHops, stream_chain
+from convt1d._stream_parts import stream_chain
+from convt1d._stream_samples import WholeHops
 from convt1d._streaming import Stream, stream
 from convt1d.models.blocks import (
     ACTIVATIONS,
