@@ -1,6 +1,5 @@
 """Laws of the layers' streams."""
 
-import itertools
 import math
 from fractions import Fraction
 
@@ -241,21 +240,14 @@ def test_any_chain_streams_in_any_chunks(first, others, length, sizes):
     assert_streams(layers, signal(length, 4), sizes)
 
 
-GRID = [
-    (kernel_size, stride, dilation, crop)
-    for kernel_size, stride, dilation, crop in itertools.product(
-        (1, 3, 8), (1, 3, 5), (1, 2), ((0, 0), (2, 1), (-2, 3), (9, -4), (1, -7), (0, 9))
-    )
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("kernel_size", "stride", "dilation"), sorted({g[:3] for g in GRID}))
+@pytest.mark.parametrize("kernel_size", [1, 3, 8])
+@pytest.mark.parametrize("stride", [1, 3, 5])
+@pytest.mark.parametrize("dilation", [1, 2])
 def test_every_crop_streams(kernel_size, stride, dilation):
-    for *sizes, crop in GRID:
-        if tuple(sizes) == (kernel_size, stride, dilation):
-            layer = up(2, 3, kernel_size, stride, rhs_dilation=dilation, crop=crop)
-            assert_streams(layer, signal(11, 2, batch=1), [2, 5])
+    for crop in ((0, 9), (9, -4), (-2, 3)):
+        layer = up(2, 3, kernel_size, stride, rhs_dilation=dilation, crop=crop)
+        assert_streams(layer, signal(11, 2, batch=1), [4, 7])
 
 
 # ----------------------------------------------------------------------------------------- refusals
