@@ -29,8 +29,9 @@ _COSINE = (
 def sine_cosine(u: Array, *, exact: bool = False) -> tuple[Array, Array]:
     """Sine and cosine of ``u`` up to a common sign, which neither sin² nor sin·cos can see.
 
-    In float32, for ``|u| <= 10⁴``, the sine is within two units in the last place (1.7 measured)
-    and the cosine within 1.5e-7; beyond, where the reduction runs out of bits, both stay bounded.
+    In float32, for ``|u| <= 10⁴``, the sine is within two units in the last place (measured: 1.7,
+    and 1.9 where products and sums are not fused) and the cosine within 2e-7; beyond, where the
+    reduction runs out of bits, both stay bounded.
 
     Args:
         u: angles in radians.

@@ -6,6 +6,7 @@ The same command serves a person and the continuous integration. It makes `.venv
 from __future__ import annotations  # so that an older Python gets as far as being refused
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -36,7 +37,8 @@ def main(arguments: list[str]) -> int:
     python = prepare()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "pytest.xml"
-        pytest = [python, "-m", "pytest", f"--junitxml={report}"]
+        workers = min(4, os.cpu_count() or 1)  # each holds a gigabyte or two of compiled programs
+        pytest = [python, "-m", "pytest", f"--junitxml={report}", f"-n{workers}", "--dist=loadfile"]
         checks = {
             "ruff check": [program("ruff"), "check"],
             "ruff format": [program("ruff"), "format", "--check"],
