@@ -174,7 +174,7 @@ def test_a_histogram_without_a_finite_value_does_not_stop_a_run(log, tmp_path):
 class HalfFull:
     """A file on a disk that takes five more letters."""
 
-    def __init__(self, path, *arguments, **options):
+    def __init__(self, path):
         self._path = path
 
     def __enter__(self):
@@ -195,7 +195,7 @@ def test_a_full_disk_costs_a_word_and_not_the_run(log, tmp_path, monkeypatch):
 
     log.scalars(1, {"loss": 1.0})
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", HalfFull)
+        patch.setattr(Path, "open", lambda path, *arguments, **options: HalfFull(path))
         patch.setattr(Board, "scalar", refuse)
         for step in (2, 3):
             log.scalars(step, {"loss": 2.0})
