@@ -191,10 +191,8 @@ def merge(found: dict[str, Any], folder: Path, *, order: Sequence[str]) -> None:
 def summary(folder: Path) -> str:
     """The README's tables: for layers and activations the means, for streams the whole decoders."""
     parts = []
-    order = ("layers", "streaming", "activations")
-    for path in sorted(
-        folder.glob("*.json"), key=lambda path: order.index(path.stem.split("_")[0])
-    ):
+    paths = sorted(folder.glob("*.json"))
+    for path in sorted(paths, key=lambda path: not path.name.startswith("layers")):
         found = json.loads(path.read_text(encoding="utf-8"))
         link = f"[every case](scripts/tables/{path.with_suffix('.md').name})"
         parts.append(f"**{found['about']}** ({found['passes'][-1]}; {link})")
