@@ -80,9 +80,7 @@ def choose(operation: Operation, a: Shaped, b: Shaped, form: Form, platform: str
         return "gemm"
     if operation == "coarsen" or form.stride == 1:
         return "lax"
-    if form.dilation > 1:
-        return "gemm"
-    if form.blocks == 1:
+    if form.dilation > 1 or form.blocks == 1:
         return "gemm"
     taps = rows * form.kernel_size * outputs * form.groups
     if operation == "refine":

@@ -165,7 +165,10 @@ def test_the_receptive_field_is_what_the_encoder_sees():
         ),
         ({"stride_kernels": (4,)}, r"`stride_kernels` \(=\(4,\)\) must hold one positive int"),
         ({"kernel_size": 0}, r"`kernel_size` and `latent_kernel_size` must be at least 1"),
-        ({"activation": "swish"}, r"`activation` \(='swish'\) must be one of 'snake', 'snake_beta', 'elu'"),
+        (
+            {"activation": "swish"},
+            r"`activation` \(='swish'\) must be one of 'snake', 'snake_beta', 'elu'",
+        ),
         ({"entry": "lstm"}, r"`entry` \(='lstm'\) must be one of 'conv', 'dense'"),
         ({"entry": "dense"}, r"`length` \(=None\) belongs to entry='dense'"),
         ({"length": 30}, r"`length` \(=30\) belongs to entry='dense'.*\(entry='conv'\)"),
