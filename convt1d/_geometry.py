@@ -9,7 +9,7 @@ whose length is $(L-1) S + E$ with the kernel's *extent* $E = (K-1) d + 1$. Ever
 *crop* ``(low, high)`` of that full result; a negative crop appends zeros.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias, TypeVar
 
 Crop: TypeAlias = tuple[int, int]
@@ -243,7 +243,7 @@ def single(name: str, value: int | Sequence[int], *, minimum: int = 1) -> int:
     return number
 
 
-def choice(name: str, value: Word, choices: Sequence[str]) -> Word:
+def choice(name: str, value: Word, choices: Collection[str]) -> Word:
     """``value``, if it is among ``choices``."""
     if value not in choices:
         raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(map(repr, choices))}.")

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from convt1d._activations import Snake, SnakeBeta
 from convt1d._convolution import Conv1d
+from convt1d._geometry import choice
 from convt1d._layers import ConvTranspose1d
 from convt1d._stream_parts import stream_chain, stream_sum
 from convt1d._streaming import Stream, stream
@@ -181,20 +182,13 @@ def check_shape(
         )
     if kernel_size < 1:
         raise ValueError("`kernel_size` and `latent_kernel_size` must be at least 1.")
-    check_choice("activation", activation, ACTIVATIONS)
-    check_choice("entry", entry, ("conv", "dense"))
+    choice("activation", activation, ACTIVATIONS)
+    choice("entry", entry, ("conv", "dense"))
     if (entry == "dense") != (length is not None):
         raise ValueError(
             f"`length` (={length!r}) belongs to entry='dense', which makes signals of one length, "
             f"and to no other (entry={entry!r})."
         )
-
-
-def check_choice(name: str, value: str, choices: object) -> None:
-    """Refuse ``value`` unless it is among ``choices``."""
-    names = tuple(choices)  # pyright: ignore[reportArgumentType]
-    if value not in names:
-        raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(map(repr, names))}.")
 
 
 def plain(layer: Layer) -> Conv1d | ConvTranspose1d:

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from convt1d._geometry import choice
 from convt1d._stream_parts import stream_chain
 from convt1d._streaming import Stream, stream
 from convt1d.models.blocks import (
@@ -15,7 +16,6 @@ from convt1d.models.blocks import (
     QUIET,
     Layer,
     ResidualUnit,
-    check_choice,
     check_shape,
     convolution,
     residual_units,
@@ -125,7 +125,7 @@ class Decoder(eqx.Module):
         self.dilations = tuple(dilations)
         self.activation, self.weight_norm = activation, weight_norm
         self.entry, self.length, self.output = entry, length, output
-        check_choice("output", output, OUTPUTS)
+        choice("output", output, OUTPUTS)
         check_shape(
             strides=self.strides,
             channels=self.channels,
