@@ -6,7 +6,7 @@ import pytest
 from cases import drawn
 
 from convt1d import Snake, WeightNorm, interop
-from convt1d.interop._libraries import Form
+from convt1d.interop._libraries import WeightForm
 from convt1d.models import Decoder
 
 
@@ -27,7 +27,7 @@ NAMES = {path: f"decoder.model.{i}" for i, path in enumerate(LAYERS)}
 NAMES |= {f"{path}.alpha": f"decoder.{path}.alpha" for path in SNAKES}
 
 
-def state(form: Form = "weight_norm"):
+def state(form: WeightForm = "weight_norm"):
     """The model as PyTorch keeps it, with Snake's alpha as DAC has it."""
     arrays = {}
     for path, layer in LAYERS.items():

@@ -1,11 +1,12 @@
 """How each library keeps the arrays of its layers: names, order of axes, direction of taps."""
 
 import math
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
 from convt1d._convolution import Conv1d
+from convt1d._geometry import choice
 from convt1d._layers import ConvTranspose1d
 from convt1d._weight_norm import WeightNorm
 
@@ -22,7 +23,7 @@ Library: TypeAlias = Literal[
     "keras",
     "torch",
 ]
-Form: TypeAlias = Literal["folded", "weight_norm", "parametrizations"]
+WeightForm: TypeAlias = Literal["folded", "weight_norm", "parametrizations"]
 Role: TypeAlias = Literal["weight", "direction", "gain", "bias"]
 
 
@@ -78,17 +79,13 @@ def check_library(library: str) -> Convention:
     Raises:
         ValueError: if there is none of that name.
     """
-    if library not in CONVENTIONS:
-        raise ValueError(f"`library` (={library!r}) must be one of {_listed(CONVENTIONS)}.")
-    return CONVENTIONS[library]
+    return CONVENTIONS[choice("library", library, CONVENTIONS)]
 
 
 def check_form(form: str, library: str) -> None:
     """Refuse a form that ``library`` does not know."""
     check_library(library)
-    if form not in get_args(Form):
-        raise ValueError(f"`form` (={form!r}) must be one of {_listed(get_args(Form))}.")
-    if form != "folded" and library != "torch":
+    if choice("form", form, get_args(WeightForm)) != "folded" and library != "torch":
         raise ValueError(
             f"`form` (={form!r}) is PyTorch's way of weight normalisation: only 'folded' goes with "
             f"`library` (={library!r})."
@@ -121,7 +118,7 @@ def slots(layer: Layer, library: str, name: str) -> dict[str, list[Slot]]:
     inner, convention = bare(layer), check_library(library)
     transposed = isinstance(inner, ConvTranspose1d)
     if transposed and inner.groups > 1 and not convention.grouped:
-        able = _listed(key for key, value in CONVENTIONS.items() if value.grouped)
+        able = ", ".join(repr(key) for key, value in CONVENTIONS.items() if value.grouped)
         raise ValueError(
             f"`library` (={library!r}) has no groups in its transposed convolution, but the layer "
             f"has {inner.groups}: use one of {able}."
@@ -201,7 +198,3 @@ def _sizes(layer: ConvTranspose1d | Conv1d) -> dict[str, int]:
 
 def _shape(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
     return tuple(math.prod(sizes[letter] for letter in axis) for axis in axes.split())
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(map(repr, names))

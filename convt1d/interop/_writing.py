@@ -10,10 +10,10 @@ from convt1d._layers import ConvTranspose1d
 from convt1d._weight_norm import WeightNorm
 from convt1d.interop import _norms
 from convt1d.interop._libraries import (
-    Form,
     Layer,
     Library,
     Slot,
+    WeightForm,
     array_of,
     bare,
     check_form,
@@ -23,7 +23,7 @@ from convt1d.interop._libraries import (
 
 
 def write(
-    layer: Layer, *, library: Library, name: str = "", form: Form = "folded"
+    layer: Layer, *, library: Library, name: str = "", form: WeightForm = "folded"
 ) -> dict[str, np.ndarray]:
     """The arrays of ``layer`` as ``library`` keeps them, by their names there.
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import convt1d
-from convt1d.interop._libraries import Form, Library
+from convt1d.interop._libraries import Library, WeightForm
 
 
 class Case(NamedTuple):
@@ -66,7 +66,7 @@ class Origin(NamedTuple):
     package: str
     library: Library
     name: str = ""
-    form: Form = "folded"
+    form: WeightForm = "folded"
 
 
 ORIGINS = {
