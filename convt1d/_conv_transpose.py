@@ -220,7 +220,6 @@ def _precision(precision: lax.Precision | str | None) -> lax.Precision | None:
 
 def _check_operands(x: Array, weight: Array, groups: int, *, inputs: int, axes: str) -> None:
     """Refuse a signal and a weight that do not meet; ``inputs`` is the weight's axis of inputs."""
-    groups = single("groups", groups)
     if weight.ndim != 3:
         raise ValueError(f"`weight` has shape {weight.shape}, but must have three axes: {axes}.")
     channels = weight.shape[inputs] * groups
