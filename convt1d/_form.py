@@ -57,3 +57,8 @@ class Form:
     def of_whole_strides(self) -> "Form":
         """The same with the kernel padded to P strides; for a dilation of one."""
         return dataclasses.replace(self, kernel_size=self.blocks * self.stride)
+
+    def in_contiguous_shifts(self) -> "Form":
+        """The same with the kernel padded, if it reaches over more than one stride."""
+        several = self.dilation == 1 and self.blocks > 1
+        return self.of_whole_strides() if several else self

@@ -53,40 +53,33 @@ Way: TypeAlias = Callable[[Array, Array, Form], Array]
 
 def refine_gemm(x: Array, w: Array, form: Form) -> Array:
     """Transposed convolution: all taps of all frames by one product, then overlap-add."""
-    if form.dilation == 1 and form.kernel_size > form.stride:
-        w, form = _in_whole_strides(w, form)
-    groups, batch = form.groups, x.shape[0]
-    w = _rows(w, groups).reshape(groups, -1, w.shape[2])
-    x = _split(x, groups).reshape(groups, -1, w.shape[2])
-    taps = _product("gni,gpi->gnp", x, w, form)
-    taps = taps.reshape(groups * batch, form.coarse, form.kernel_size, -1)
-    return _merge(overlap_add(taps, form), groups)
+    w, form = _in_contiguous_shifts(w, form)
+    return _refine(x, _rows(w, form.groups), "gni,gpi->gnp", form)
 
 
 def rows_of(w: Array, form: Form) -> Array:
     """A weight as `refine_rows` takes it: ``(K, O, I/g) -> (g, I/g, K O/g)``, in whole strides."""
-    if form.dilation == 1 and form.kernel_size > form.stride:
-        w, form = _in_whole_strides(w, form)
-    return _rows(w, form.groups).reshape(form.groups, -1, w.shape[2]).swapaxes(1, 2)
+    w, form = _in_contiguous_shifts(w, form)
+    return _rows(w, form.groups).swapaxes(1, 2)
 
 
 def refine_rows(x: Array, rows: Array, form: Form) -> Array:
     """`refine_gemm` with a weight laid out in advance, which is faster for a few frames."""
-    if form.dilation == 1 and form.kernel_size > form.stride:
-        form = form.of_whole_strides()
+    return _refine(x, rows, "gni,gip->gnp", form.in_contiguous_shifts())
+
+
+def _refine(x: Array, rows: Array, subscripts: str, form: Form) -> Array:
     groups, batch = form.groups, x.shape[0]
-    x = _split(x, groups).reshape(groups, -1, rows.shape[1])
-    taps = _product("gni,gip->gnp", x, rows, form)
+    x = _split(x, groups).reshape(groups, -1, x.shape[2] // groups)
+    taps = _product(subscripts, x, rows, form)
     taps = taps.reshape(groups * batch, form.coarse, form.kernel_size, -1)
     return _merge(overlap_add(taps, form), groups)
 
 
 def coarsen_gemm(y: Array, w: Array, form: Form) -> Array:
     """Convolution: the patches that each frame sees, times the weight, in one product."""
-    groups = form.groups
-    w = _rows(w, groups).reshape(groups, -1, w.shape[2])
-    x = _product("gnp,gpi->gni", _patches(y, form), w, form)
-    return _merge(x.reshape(-1, form.coarse, w.shape[2]), groups)
+    x = _product("gnp,gpi->gni", _patches(y, form), _rows(w, form.groups), form)
+    return _merge(x.reshape(-1, form.coarse, w.shape[2]), form.groups)
 
 
 def weigh_gemm(x: Array, y: Array, form: Form) -> Array:
@@ -305,8 +298,10 @@ def _convolve(
 
 
 def _rows(w: Array, groups: int) -> Array:
-    """``(K, O, I/g) -> (g, K, O/g, I/g)``."""
-    return w.reshape(w.shape[0], groups, -1, w.shape[2]).swapaxes(0, 1)
+    """``(K, O, I/g) -> (g, K O/g, I/g)``."""
+    taps, _, per_group = w.shape
+    w = w.reshape(taps, groups, -1, per_group).swapaxes(0, 1)
+    return w.reshape(groups, -1, per_group)
 
 
 def _split(signal: Array, groups: int) -> Array:
@@ -321,6 +316,12 @@ def _merge(signal: Array, groups: int) -> Array:
 
 
 def _in_whole_strides(w: Array, form: Form) -> tuple[Array, Form]:
-    """Zeros after the last tap: padding the small weight makes the shifts contiguous."""
+    """The weight with zeros after its last tap."""
     whole = form.of_whole_strides()
     return pad_axis(w, 0, 0, whole.kernel_size - form.kernel_size), whole
+
+
+def _in_contiguous_shifts(w: Array, form: Form) -> tuple[Array, Form]:
+    """The same where the small weight, padded, spares padding the taps of every frame."""
+    padded = form.in_contiguous_shifts()
+    return pad_axis(w, 0, 0, padded.kernel_size - form.kernel_size), padded
