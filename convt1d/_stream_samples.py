@@ -26,10 +26,9 @@ def stream_pointwise(function: Callable[[Array], Array]) -> Stream:
     """
     if isinstance(function, eqx.nn.Lambda):
         function = function.fn
-    return _Pointwise(
-        function if isinstance(function, eqx.Module) else _Plain(function),  # pyright: ignore[reportArgumentType]
-        late=0,
-    )
+    if not isinstance(function, eqx.Module):
+        function = _Plain(function)
+    return _Pointwise(function)  # pyright: ignore[reportArgumentType]
 
 
 @stream.register(collections.abc.Callable)  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -54,11 +53,10 @@ class _Plain(eqx.Module):
         return self.function(x)
 
 
-class _Pointwise(Stream):
-    """A function of each sample. It may act on samples that do not exist: its reader hides them."""
+class _Samples(Stream):
+    """What the streams that keep the number of samples have in common."""
 
-    function: Callable[[Array], Array]
-    late: int = eqx.field(static=True)
+    late: int = eqx.field(static=True, default=0, kw_only=True)
 
     @property
     def latency(self) -> int:
@@ -67,6 +65,22 @@ class _Pointwise(Stream):
     @property
     def ratio(self) -> Fraction:
         return Fraction(1)
+
+    @property
+    def _layout(self) -> bool | None:
+        return None
+
+    def _after(self, late: int) -> Stream:
+        return dataclasses.replace(self, late=late)
+
+    def _seen(self, span: Span) -> Span:
+        return span
+
+
+class _Pointwise(_Samples):
+    """A function of each sample. It may act on samples that do not exist: its reader hides them."""
+
+    function: Callable[[Array], Array]
 
     @property
     def hop(self) -> int:
@@ -78,15 +92,8 @@ class _Pointwise(Stream):
         return function.channels if isinstance(function, Snake | SnakeBeta) else None
 
     @property
-    def _layout(self) -> bool | None:
-        return None
-
-    @property
     def _warm(self) -> int:
         return self.late
-
-    def _after(self, late: int) -> Stream:
-        return dataclasses.replace(self, late=late)
 
     def _begin(self, empty: Array) -> tuple[None, Array]:
         return None, self.function(empty)
@@ -106,26 +113,14 @@ class _Pointwise(Stream):
     def _length(self, length: int) -> int:
         return length
 
-    def _seen(self, span: Span) -> Span:
-        return span
 
-
-class WholeHops(Stream):
+class WholeHops(_Samples):
     """Samples in whole hops; the last one is filled with zeros, which the next layer reads as data.
 
     What `convt1d.models.Encoder` does to a signal of any length.
     """
 
     size: int = eqx.field(static=True)
-    late: int = eqx.field(static=True, default=0)
-
-    @property
-    def latency(self) -> int:
-        return self.late
-
-    @property
-    def ratio(self) -> Fraction:
-        return Fraction(1)
 
     @property
     def hop(self) -> int:
@@ -136,15 +131,8 @@ class WholeHops(Stream):
         return None
 
     @property
-    def _layout(self) -> bool | None:
-        return None
-
-    @property
     def _warm(self) -> int:
         return whole_hops(self.late, self.size)
-
-    def _after(self, late: int) -> Stream:
-        return dataclasses.replace(self, late=late)
 
     def _begin(self, empty: Array) -> tuple[Array, Array]:
         return empty, empty
@@ -166,6 +154,3 @@ class WholeHops(Stream):
 
     def _length(self, length: int) -> int:
         return whole_hops(length, self.size)
-
-    def _seen(self, span: Span) -> Span:
-        return span
