@@ -144,4 +144,4 @@ BENCH = Bench(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(BENCH, select=lambda name, backend: not name.startswith("tiny")))
+    sys.exit(main(BENCH))
