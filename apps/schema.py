@@ -100,10 +100,13 @@ def schemas_of(hint: Any) -> tuple[type, ...]:
 
 
 def descriptions(schema: type) -> dict[str, str]:
-    """Return the line under `Attributes:` of each field of the schema."""
-    _, _, attributes = (inspect.getdoc(schema) or "").partition("Attributes:\n")
-    found = re.findall(r"^    (\w+): (.+(?:\n {8,}\S.*)*)", attributes, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
+    """Return the line under `Attributes:` of each field of the schema, those it inherits too."""
+    texts = {}
+    for each in reversed(schema.__mro__):
+        _, _, attributes = inspect.cleandoc(each.__doc__ or "").partition("Attributes:\n")
+        found = re.findall(r"^    (\w+): (.+(?:\n {8,}\S.*)*)", attributes, flags=re.MULTILINE)
+        texts |= {name: " ".join(text.split()) for name, text in found}
+    return texts
 
 
 def expected(hint: Any) -> str:
@@ -125,7 +128,8 @@ def nearest(word: str, choices: Sequence[str]) -> str:
     The last part of a dotted key is compared too, so that ``steps`` finds ``train.steps``.
     """
     last = word.rpartition(".")[2]
-    by_last = {choice.rpartition(".")[2]: choice for choice in reversed(choices)}
+    outer_last = sorted(reversed(choices), key=lambda choice: -choice.count("."))
+    by_last = {choice.rpartition(".")[2]: choice for choice in outer_last}
     if last in by_last:
         return f"; did you mean {by_last[last]!r}?"
     for match in difflib.get_close_matches(word, choices, n=1, cutoff=0.6):
@@ -245,6 +249,8 @@ def _unknown(key: str, known: list[str]) -> str:
 def _convert(value: Any, hint: Any, *, key: str, text: str, known: list[str]) -> Any:
     """Return the value as the type says, or refuse it."""
     if inner := schemas_of(hint):
+        if value is None and types.NoneType in _alternatives(hint):
+            return None
         if not isinstance(value, Mapping):
             raise ConfigError(
                 f"{key} holds settings of its own, got {value!r}; set {key}.… instead"
@@ -261,11 +267,11 @@ def _convert(value: Any, hint: Any, *, key: str, text: str, known: list[str]) ->
 
 
 def _chosen(schemas: tuple[type, ...], values: Mapping[str, Any], *, key: str) -> type:
-    """Return the schema that the value of `kind` names; the only one needs no name."""
-    if len(schemas) == 1:
+    """Return the schema that the value of `kind` names; without one, the first."""
+    if "kind" not in values:
         return schemas[0]
     by_kind = {str(each.__dataclass_fields__["kind"].default): each for each in schemas}
-    kind = str(values.get("kind"))
+    kind = str(values["kind"])
     if kind not in by_kind:
         choices = ", ".join(by_kind)
         raise ConfigError(

@@ -1,0 +1,74 @@
+"""What can be set of the network."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from apps.schema import ConfigError, at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The convolutions of a decoder, and of the encoder that is its mirror image.
+
+    Attributes:
+        latent: channels of the latent; a vocoder's are its mel bands, an upsampler has one
+        strides: factors from latent to signal, in the decoder's order; their product is the hop
+        channels: channels before each stride of the decoder and, with one more, after the last,
+            where a convolution then makes the signal
+        stride_kernels: taps of each transposed convolution; empty takes twice the stride
+        kernel_size: taps of the convolution at the signal
+        residual_kernels: taps of the dilated convolutions; with several, as many branches after
+            each stride are averaged
+        dilations: of the residual units after each stride; empty has no such units
+        residual: what follows a dilated convolution: one of a single tap (pointwise), one of as
+            many taps (twice), or nothing (single)
+        activation: between layers
+        slope: of leaky_relu, below zero
+        padding: same looks both ways, causal only back, so that it streams without delay
+        weight_norm: whether every convolution is weight-normalised
+        lstm: recurrent layers at the latent
+        entry: conv has a latent for every hop and takes signals of any length, dense has one for a
+            whole signal of data.length
+        output: keeps the signal in a range, tanh in -1 to 1, sigmoid in 0 to 1
+        rematerialise: whether the steps between two strides are computed again for the gradient
+            instead of kept: less memory, a third more time
+    """
+
+    latent: int = 16
+    strides: tuple[int, ...] = (4, 4, 2)
+    channels: tuple[int, ...] = (64, 32, 16, 8)
+    stride_kernels: tuple[int, ...] = ()
+    kernel_size: int = 7
+    residual_kernels: tuple[int, ...] = (7,)
+    dilations: tuple[int, ...] = (1, 3, 9)
+    residual: Literal["pointwise", "twice", "single"] = "pointwise"
+    activation: Literal["snake", "snake_beta", "elu", "leaky_relu", "relu"] = "snake"
+    slope: float = 0.2
+    padding: Literal["same", "causal"] = "same"
+    weight_norm: bool = True
+    lstm: int = 0
+    entry: Literal["conv", "dense"] = "conv"
+    output: Literal["tanh", "sigmoid", "none"] = "tanh"
+    rematerialise: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "model", "latent", "strides", "channels", "stride_kernels")
+        at_least(1, self, "model", "kernel_size", "residual_kernels", "dilations")
+        at_least(0, self, "model", "lstm", "slope")
+        count = len(self.strides)
+        if count == 0:
+            raise ConfigError("model.strides needs at least one number, got []")
+        for name, counts in (("channels", (count, count + 1)), ("stride_kernels", (0, count))):
+            if len(getattr(self, name)) not in counts:
+                raise ConfigError(
+                    f"model.{name} needs {counts[0]} or {counts[1]} numbers for the {count} "
+                    f"model.strides, got {list(getattr(self, name))}"
+                )
+        if not self.residual_kernels:
+            raise ConfigError("model.residual_kernels needs at least one number, got []")
+
+    @property
+    def hop(self) -> int:
+        """Samples of the signal for one step of the coarsest layer."""
+        return math.prod(self.strides)

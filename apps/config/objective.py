@@ -1,0 +1,217 @@
+"""What can be set of the objective: one schema for each family, and the critic that judges it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from apps.config.training import AdamW
+from apps.schema import ConfigError, at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Adversarial:
+    """What a critic's presence adds to an objective.
+
+    Attributes:
+        adversarial: how the critic's scores become losses of both players
+        adversarial_weight: weight of persuading the critic
+        feature_weight: weight of the difference of the critic's features of made and real signals
+        adversarial_from: the step at which the critic enters
+        critic_turns: turns of the critic for one of the other player, each on records of its own
+        gradient_penalty: weight of (|gradient of the critic| - 1)² between made and real signals
+        r1: weight of half the squared gradient of the critic at real signals
+    """
+
+    adversarial: Literal["least_squares", "hinge", "non_saturating", "wasserstein"] = (
+        "least_squares"
+    )
+    adversarial_weight: float = 1.0
+    feature_weight: float = 2.0
+    adversarial_from: int = 0
+    critic_turns: int = 1
+    gradient_penalty: float = 0.0
+    r1: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least(0, self, "objective", "adversarial_weight", "feature_weight", "adversarial_from")
+        at_least(0, self, "objective", "gradient_penalty", "r1")
+        at_least(1, self, "objective", "critic_turns")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Elbo:
+    """A likeness, and a price for information.
+
+    Attributes:
+        reconstruction: the likeness beside l1: spectra on the mel scale (audio only), spectra,
+            spectra relative to their power as in RAVE, squares of the difference, or none
+        n_ffts: window lengths of the spectra, samples
+        bands: mel bands of each window length
+        reconstruction_weight: weight of that likeness
+        l1_weight: weight of the mean absolute difference of the signals
+        kl_weight: weight of the divergence from the standard normal, per nat and latent step
+        kl_warmup_steps: steps over which kl_weight rises linearly from 0
+        free_bits: nats per latent channel and latent step that cost nothing
+    """
+
+    reconstruction: Literal["log_mel", "stft", "relative_stft", "l2", "none"] = "log_mel"
+    n_ffts: tuple[int, ...] = (64, 128, 256, 512)
+    bands: tuple[int, ...] = (10, 20, 40, 64)
+    reconstruction_weight: float = 1.0
+    l1_weight: float = 10.0
+    kl_weight: float = 1e-4
+    kl_warmup_steps: int = 0
+    free_bits: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least(4, self, "objective", "n_ffts")
+        at_least(1, self, "objective", "bands")
+        at_least(0, self, "objective", "reconstruction_weight", "l1_weight", "kl_weight")
+        at_least(0, self, "objective", "kl_warmup_steps", "free_bits")
+        if self.reconstruction == "log_mel":
+            _one_count_for_each_window(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vae(_Elbo):
+    """A variational autoencoder: a likeness, and a price for information.
+
+    Attributes:
+        kind: chooses this objective
+    """
+
+    kind: Literal["vae"] = "vae"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeGan(_Elbo, _Adversarial):
+    """A variational autoencoder that from one step on keeps its encoder and faces a critic.
+
+    Attributes:
+        kind: chooses this objective
+    """
+
+    kind: Literal["vae_gan"] = "vae_gan"
+    adversarial_from: int = 1000
+
+    def __post_init__(self) -> None:
+        _Elbo.__post_init__(self)
+        _Adversarial.__post_init__(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gan(_Adversarial):
+    """A decoder of noise, and a critic.
+
+    Attributes:
+        kind: chooses this objective
+    """
+
+    kind: Literal["gan"] = "gan"
+    feature_weight: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocoder(_Adversarial):
+    """A decoder of mel spectrograms; the critic, if there is one, makes it sharp.
+
+    Attributes:
+        kind: chooses this objective
+        n_fft: window length of the spectrogram that is decoded, samples; its hop is the product of
+            model.strides
+        mel_bands: bands of that spectrogram
+        low: where its lowest band begins, Hz
+        high: where its highest band ends, Hz; null is half the rate
+        n_ffts: window lengths of the likeness, samples
+        bands: mel bands of each window length
+        mel_weight: weight of the likeness of mel spectra
+    """
+
+    kind: Literal["vocoder"] = "vocoder"
+    n_fft: int = 256
+    mel_bands: int = 40
+    low: float = 0.0
+    high: float | None = None
+    n_ffts: tuple[int, ...] = (64, 128, 256, 512)
+    bands: tuple[int, ...] = (10, 20, 40, 64)
+    mel_weight: float = 15.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(4, self, "objective", "n_fft", "n_ffts")
+        at_least(1, self, "objective", "mel_bands", "bands")
+        at_least(0, self, "objective", "low", "mel_weight")
+        _one_count_for_each_window(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upsampler(_Adversarial):
+    """A low rate made into a high one: what resampling gives, and what it cannot know.
+
+    Attributes:
+        kind: chooses this objective
+        factor: of the rates; the product of model.strides
+        n_ffts: window lengths of the spectra, samples of the high rate
+        stft_weight: weight of the likeness of spectra
+        l1_weight: weight of the mean absolute difference of the signals
+    """
+
+    kind: Literal["upsampler"] = "upsampler"
+    factor: int = 4
+    n_ffts: tuple[int, ...] = (64, 128, 256, 512)
+    stft_weight: float = 1.0
+    l1_weight: float = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(2, self, "objective", "factor")
+        at_least(4, self, "objective", "n_ffts")
+        at_least(0, self, "objective", "stft_weight", "l1_weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critic:
+    """Who judges: one critic or several, whose losses are added.
+
+    Attributes:
+        wave: whether WaveGAN's critic, strided convolutions down to one score, is there
+        scales: critics of the signal as it is, halved, halved again, …
+        periods: critics that see every so many samples side by side, one for each period
+        n_ffts: critics of the complex spectrum, one for each window length, samples
+        channels: of each critic's first layer; the others grow from it
+        phase_shuffle: samples by which the layers of wave are shifted at random, at most
+        optimiser: of the critics
+    """
+
+    wave: bool = False
+    scales: int = 0
+    periods: tuple[int, ...] = ()
+    n_ffts: tuple[int, ...] = ()
+    channels: int = 16
+    phase_shuffle: int = 0
+    optimiser: AdamW = field(default_factory=AdamW)
+
+    def __post_init__(self) -> None:
+        at_least(0, self, "critic", "scales", "phase_shuffle")
+        at_least(1, self, "critic", "channels")
+        at_least(2, self, "critic", "periods")
+        at_least(4, self, "critic", "n_ffts")
+        if not (self.wave or self.scales or self.periods or self.n_ffts):
+            raise ConfigError(
+                "critic judges nothing: set at least one of critic.wave, critic.scales, "
+                "critic.periods and critic.n_ffts"
+            )
+        if self.phase_shuffle and not self.wave:
+            raise ConfigError(
+                f"critic.phase_shuffle={self.phase_shuffle} is of critic.wave, which is false"
+            )
+
+
+Objective = Vae | VaeGan | Gan | Vocoder | Upsampler
+
+
+def _one_count_for_each_window(objective: "_Elbo | Vocoder") -> None:
+    if len(objective.bands) != len(objective.n_ffts):
+        raise ConfigError(
+            f"objective.bands needs one number for each of objective.n_ffts "
+            f"{list(objective.n_ffts)}, got {list(objective.bands)}"
+        )

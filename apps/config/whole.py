@@ -1,0 +1,116 @@
+"""A whole run: all the groups, and what of one does not go with another."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apps.config.data import Arrays, AudioFolder, Plucks, Sines
+from apps.config.model import Model
+from apps.config.objective import Critic, Gan, Objective, Upsampler, Vae, VaeGan, Vocoder
+from apps.config.training import AdamW, Train
+from apps.schema import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole run.
+
+    Attributes:
+        name: what the run's default folder is called after; empty takes the kind of data
+        run: the run's folder; a run that is there is resumed; null makes a new one under runs/
+        data: the signals
+        model: the network
+        objective: what is trained for
+        critic: who judges what is made; null where nobody does
+        optimiser: by which steps
+        train: how long, on what, and what is kept of it
+    """
+
+    name: str = ""
+    run: Path | None = None
+    data: Plucks | Sines | AudioFolder | Arrays = field(default_factory=Plucks)
+    model: Model = field(default_factory=Model)
+    objective: Objective = field(default_factory=Vae)
+    critic: Critic | None = None
+    optimiser: AdamW = field(default_factory=AdamW)
+    train: Train = field(default_factory=Train)
+
+    def __post_init__(self) -> None:
+        if any(character in self.name for character in "/\\:"):
+            raise ConfigError(f"name must not contain / \\ or :, got {self.name!r}")
+        _check_data(self)
+        _check_critic(self)
+        _check_model(self)
+        free = getattr(self.objective, "free_bits", 0.0)
+        if free and self.train.accumulate > 1:
+            raise ConfigError(
+                f"objective.free_bits={free} is granted to a whole batch, and "
+                f"train.accumulate={self.train.accumulate} sees it in parts; set one of them to "
+                f"its default"
+            )
+        if self.data.length is not None:
+            check_length(self.data.length, self.model)
+
+
+def _check_data(config: Config) -> None:
+    """Refuse an objective or a model that has no use for such data."""
+    data, objective = config.data, config.objective
+    series = isinstance(data, Sines | Arrays)
+    if series and getattr(objective, "reconstruction", None) == "log_mel":
+        raise ConfigError(
+            f"objective.reconstruction=log_mel is for audio, and data={data.kind} is none; take "
+            f"objective=vae_series, or stft, l2 or none"
+        )
+    if series and isinstance(objective, Vocoder):
+        raise ConfigError(f"objective=vocoder is for audio, and data={data.kind} is none")
+    labels = getattr(data, "labels", None)
+    if labels is not None and not isinstance(objective, Gan):
+        raise ConfigError(
+            f"data.labels={labels} are of use to objective=gan alone, got {objective.kind}; "
+            f"take data.labels=null"
+        )
+    if isinstance(data, Arrays) and data.scaling == "standard" and config.model.output != "none":
+        raise ConfigError(
+            f"model.output={config.model.output} has bounds, and data.scaling=standard has none; "
+            f"take model.output=none or data.scaling=min-max"
+        )
+
+
+def _check_critic(config: Config) -> None:
+    """Refuse a critic that nobody faces, and an objective that lacks one."""
+    kind = config.objective.kind
+    if config.critic is None and isinstance(config.objective, Gan | VaeGan):
+        raise ConfigError(f"objective={kind} needs a critic; choose one, as in critic=hifigan")
+    if config.critic is not None and isinstance(config.objective, Vae):
+        raise ConfigError(
+            f"objective={kind} faces no critic; take critic=null, or objective=vae_gan"
+        )
+
+
+def _check_model(config: Config) -> None:
+    """Refuse a network that the objective cannot use."""
+    objective, model = config.objective, config.model
+    if isinstance(objective, Upsampler) and objective.factor != model.hop:
+        raise ConfigError(
+            f"objective.factor must be the product of model.strides {list(model.strides)}, "
+            f"{model.hop}, got {objective.factor}"
+        )
+    if isinstance(objective, Upsampler | Vocoder) and model.entry == "dense":
+        raise ConfigError(
+            f"model.entry=dense makes a whole signal of one latent, and objective="
+            f"{objective.kind} signals of any length; take model.entry=conv"
+        )
+
+
+def check_length(length: int, model: Model) -> None:
+    """Refuse records whose length does not hold a whole number of latents.
+
+    Raises:
+        ConfigError: With the nearest lengths that would do.
+    """
+    if model.entry == "conv" and length % model.hop:
+        shorter = length - length % model.hop
+        near = " or ".join(str(each) for each in (shorter, shorter + model.hop) if each)
+        raise ConfigError(
+            f"data.length must be a multiple of {model.hop}, the product of model.strides "
+            f"{list(model.strides)}, got {length}; take {near}, or other strides"
+        )
