@@ -4,10 +4,13 @@ Signals are `[batch, length, channels]`. Every function is differentiable everyw
 equality included.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Scalar
+from jaxtyping import Array, Float, Key, Scalar
 
 from convt1d._spectral import log_mel, magnitude
 
@@ -163,3 +166,132 @@ def _norm(values: Float[Array, "batch ..."], axes: tuple[int, ...]) -> Float[Arr
     power = jnp.sum(jnp.square(values), axis=axes)
     positive = power > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, power, jnp.ones_like(power))), power)
+
+
+# ------------------------------------------------------------------------------ games with a critic
+
+
+class Game(NamedTuple):
+    """The two sides of an adversarial loss.
+
+    Attributes:
+        critic: `critic(real_scores, made_scores)`: what a critic minimises.
+        maker: `maker(made_scores)`: what the maker of the signals minimises.
+    """
+
+    critic: Callable[[Array, Array], Scalar]
+    maker: Callable[[Array], Scalar]
+
+
+GAMES = {
+    # Mao et al., Least squares GANs (2017), eq. 9 without its halves, as HiFi-GAN has it.
+    "least_squares": Game(
+        lambda real, made: jnp.mean(jnp.square(1 - real)) + jnp.mean(jnp.square(made)),
+        lambda made: jnp.mean(jnp.square(1 - made)),
+    ),
+    # Lim and Ye, Geometric GAN (2017); Miyato et al., Spectral normalization (2018), eq. 16, 17.
+    "hinge": Game(
+        lambda real, made: jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + made)),
+        lambda made: -jnp.mean(made),
+    ),
+    # Goodfellow et al., Generative adversarial nets (2014), with scores as log odds.
+    "non_saturating": Game(
+        lambda real, made: jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(made)),
+        lambda made: jnp.mean(jax.nn.softplus(-made)),
+    ),
+    # Arjovsky, Chintala and Bottou, Wasserstein GAN (2017), eq. 2, without weight clipping.
+    "wasserstein": Game(
+        lambda real, made: jnp.mean(made) - jnp.mean(real),
+        lambda made: -jnp.mean(made),
+    ),
+}
+
+
+def game(kind: str) -> Game:
+    """An adversarial loss by name.
+
+    Args:
+        kind: "least_squares", "hinge", "non_saturating" or "wasserstein".
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if kind not in GAMES:
+        near = difflib.get_close_matches(kind, GAMES, n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"kind is {kind!r}{guess}; choose from {', '.join(GAMES)}")
+    return GAMES[kind]
+
+
+def feature_matching(made: Sequence[Sequence[Array]], real: Sequence[Sequence[Array]]) -> Scalar:
+    r"""Mean absolute difference of activations: over each map, then maps, then critics.
+
+    A mean everywhere, so that neither the width nor the number of critics changes the balance
+    with other losses. HiFi-GAN and DAC sum over maps and critics instead: their weight, times the
+    number of maps and critics, is the weight here.
+
+    Args:
+        made: Of each critic, its features of what was made.
+        real: The same of what it should be.
+
+    Source:
+        Larsen et al., Autoencoding beyond pixels using a learned similarity metric (2016);
+        Kumar et al., MelGAN (2019), eq. 3.
+    """
+    critics = [
+        jnp.mean(
+            jnp.stack(
+                [
+                    jnp.mean(jnp.abs(first - second).astype(jnp.promote_types(first.dtype, "f4")))
+                    for first, second in zip(mine, theirs, strict=True)
+                ]
+            )
+        )
+        for mine, theirs in zip(made, real, strict=True)
+    ]
+    return jnp.mean(jnp.stack(critics))
+
+
+def gradient_penalty(
+    score: Callable[[Signal], Float[Array, " batch"]],
+    real: Signal,
+    made: Signal,
+    *,
+    keys: Key[Array, " batch"],
+) -> Scalar:
+    r"""$\langle (\lVert \nabla D(\hat x) \rVert - 1)^2 \rangle$ at points between real and made.
+
+    $\hat x = \epsilon x + (1 - \epsilon) \tilde x$ with one ε ~ U(0, 1) per example. The norm is
+    over all samples and channels of an example; its gradient is zero where the slope is.
+
+    Args:
+        score: D, one number per example, from that example alone.
+        real: x.
+        made: x̃.
+        keys: One per example, for ε.
+
+    Source:
+        Gulrajani et al., Improved training of Wasserstein GANs (2017), eq. 3, two-sided.
+    """
+    share = jax.vmap(lambda key: jax.random.uniform(key, (1, 1), real.dtype))(keys)
+    slope = _slope(score, made + share * (real - made))
+    return jnp.mean(jnp.square(_norm(slope, (1, 2)) - 1))
+
+
+def squared_slope(score: Callable[[Signal], Float[Array, " batch"]], signal: Signal) -> Scalar:
+    r"""$\langle \lVert \nabla D(x) \rVert^2 \rangle$: at real signals, half of it weighs R1.
+
+    Args:
+        score: D, one number per example, from that example alone.
+        signal: x.
+
+    Source:
+        Mescheder, Geiger and Nowozin, Which training methods for GANs do actually converge?
+        (2018), eq. 9.
+    """
+    return jnp.mean(jnp.sum(jnp.square(_slope(score, signal)), axis=(1, 2)))
+
+
+def _slope(score: Callable[[Signal], Float[Array, " batch"]], signal: Signal) -> Signal:
+    """Gradient of each example's score: examples do not meet, so the sum's gradient holds all."""
+    return jax.grad(lambda x: jnp.sum(score(x)))(signal)
