@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, PyTree, Scalar
+from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
 
 from apps.engine.mesh import pin
 from apps.engine.state import Player, Trainable, TrainState, averaged, inexact_arrays
@@ -26,9 +26,9 @@ class Turn:
 
     Attributes:
         player: Who moves.
-        loss: `loss(model, others, batch, *, key, step) -> (scalar, metrics)`: the others' models
-            by name, a key of this turn's own, the number of steps made so far, and scalar metrics
-            by name.
+        loss: `loss(model, others, batch, *, keys, step) -> (scalar, metrics)`: the others' models
+            by name, a key for each example, this turn's own, the number of steps made so far, and
+            scalar metrics by name.
     """
 
     player: str
@@ -45,8 +45,8 @@ def make_train_step(
 ) -> Step:
     """Compiles a sequence of turns into `step(state, batch) -> (state, metrics)`.
 
-    The step is a pure function of its arguments: turn i of step s draws from
-    `split(fold_in(state.key, s), len(turns))[i]`. The state given to it is donated. Metrics are
+    The step is a pure function of its arguments: example e of turn t of step s draws from
+    `fold_in(fold_in(fold_in(state.key, s), t), e)`. The state given to it is donated. Metrics are
     named `player/name`; `player/loss` and `player/gradient_norm` are always among them. When a
     player has several turns, its last one is reported.
 
@@ -74,11 +74,12 @@ def make_train_step(
         raise ValueError(f"`ema_decay` is {ema_decay}: it must lie in [0, 1)")
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
-        keys = jax.random.split(jax.random.fold_in(state.key, state.step), len(turns))
+        step_key = jax.random.fold_in(state.key, state.step)
         players, metrics = dict(state.players), {}
-        for turn, key in zip(turns, keys, strict=True):
+        for index, turn in enumerate(turns):
+            keys = _example_keys(jax.random.fold_in(step_key, index), batch)
             player, reported = _move(
-                turn, players, optimisers[turn.player], batch, key, state.step, trainable
+                turn, players, optimisers[turn.player], batch, keys, state.step, trainable
             )
             players[turn.player] = player
             metrics |= {f"{turn.player}/{name}": value for name, value in reported.items()}
@@ -132,12 +133,18 @@ def _join(structure: _Structure, arrays: list[Array], others: tuple[Any, ...]) -
     )
 
 
+def _example_keys(key: Key[Array, ""], batch: PyTree) -> Key[Array, " batch"]:
+    """Returns a key for each example: its noise is the same in whatever part of a batch it is."""
+    count = jax.tree.leaves(batch)[0].shape[0]
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
+
+
 def _move(
     turn: Turn,
     players: Mapping[str, Player],
     optimiser: optax.GradientTransformation,
     batch: PyTree,
-    key: Array,
+    keys: Key[Array, " batch"],
     step: Int[Array, ""],
     trainable: Trainable,
 ) -> tuple[Player, Metrics]:
@@ -146,7 +153,7 @@ def _move(
     learned, fixed = eqx.partition(player.model, trainable(player.model))
 
     def loss(learned: PyTree) -> tuple[Scalar, Mapping[str, Scalar]]:
-        return turn.loss(eqx.combine(learned, fixed), others, batch, key=key, step=step)
+        return turn.loss(eqx.combine(learned, fixed), others, batch, keys=keys, step=step)
 
     (value, metrics), gradients = jax.value_and_grad(loss, has_aux=True)(learned)
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
@@ -188,10 +195,11 @@ def make_eval_step(turns: Sequence[Turn], *, mesh: Mesh) -> Callable[[TrainState
     def evaluate(state: TrainState, batch: PyTree) -> Metrics:
         models: dict[str, Any] = averaged(state)
         metrics: Metrics = {}
-        for turn, key in zip(turns, jax.random.split(state.key, len(turns)), strict=True):
+        for index, turn in enumerate(turns):
+            keys = _example_keys(jax.random.fold_in(state.key, index), batch)
             others = {name: model for name, model in models.items() if name != turn.player}
             model = models[turn.player]
-            value, reported = turn.loss(model, others, batch, key=key, step=state.step)
+            value, reported = turn.loss(model, others, batch, keys=keys, step=state.step)
             reported = {**reported, "loss": value}
             metrics |= {f"{turn.player}/{name}": number for name, number in reported.items()}
         return pin(metrics, mesh)

@@ -105,12 +105,12 @@ def turns(
         others: Mapping[str, Any],
         batch: Float[Array, "batch length channels"],
         *,
-        key: Key[Array, ""],
+        keys: Key[Array, " batch"],
         step: Int[Array, ""],
     ) -> tuple[Scalar, dict[str, Scalar]]:
         del others
         mean, log_std = model.encode(batch)
-        noise = jax.random.normal(key, mean.shape, mean.dtype)
+        noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:], mean.dtype))(keys)
         signal = model.decode(mean + jnp.exp(log_std) * noise)[:, : batch.shape[1]]
         zero = jnp.zeros((), signal.dtype)
         spectral = distance(signal, batch) if distance and reconstruction_weight else zero

@@ -36,18 +36,22 @@ class Auto(eqx.Module):
         self.decoder = eqx.nn.MLP(LATENT, LENGTH, width, 1, key=two)
 
 
-def elbo(model, others, batch, *, key, step):
+def noise_of(keys):
+    return jax.vmap(lambda key: jax.random.normal(key, (LATENT,)))(keys)
+
+
+def elbo(model, others, batch, *, keys, step):
     del others, step
     latent = jax.vmap(model.encoder)(batch)
-    latent = latent + 0.1 * jax.random.normal(key, latent.shape)
+    latent = latent + 0.1 * noise_of(keys)
     error = jnp.mean((jax.vmap(model.decoder)(latent) - batch) ** 2)
     size = jnp.mean(latent**2)
     return error + 0.01 * size, {"error": error, "size": size}
 
 
-def critic_loss(critic, others, batch, *, key, step):
+def critic_loss(critic, others, batch, *, keys, step):
     del step
-    noise = jax.random.normal(key, (batch.shape[0], LATENT))
+    noise = noise_of(keys)
     fake = jax.vmap(others["decoder"])(noise)
     real_score, fake_score = jax.vmap(critic)(batch), jax.vmap(critic)(fake)
     return jnp.mean((real_score - 1) ** 2) + jnp.mean(fake_score**2), {
@@ -56,9 +60,9 @@ def critic_loss(critic, others, batch, *, key, step):
     }
 
 
-def adversarial_loss(decoder, others, batch, *, key, step):
+def adversarial_loss(decoder, others, batch, *, keys, step):
     del step
-    noise = jax.random.normal(key, (batch.shape[0], LATENT))
+    noise = noise_of(keys)
     return jnp.mean((jax.vmap(others["critic"])(jax.vmap(decoder)(noise)) - 1) ** 2), {}
 
 

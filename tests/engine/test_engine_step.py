@@ -42,6 +42,10 @@ def run(state, step, mesh, steps):
     return state, reported
 
 
+def keys_of(key, count=BATCH):
+    return jnp.stack([jax.random.fold_in(key, index) for index in range(count)])
+
+
 @contextlib.contextmanager
 def compilations():
     found = []
@@ -66,9 +70,9 @@ def test_a_step_is_gradient_descent_written_by_hand():
     step = make_train_step(VAE, optimisers, mesh=mesh)
     state, metrics = step(state, place_batch(batch_at(0), mesh))
 
-    key = jax.random.split(jax.random.fold_in(KEY, 0), 1)[0]
+    keys = keys_of(jax.random.fold_in(jax.random.fold_in(KEY, 0), 0))
     loss = eqx.filter_jit(eqx.filter_value_and_grad(elbo, has_aux=True))
-    (value, parts), slope = loss(model, {}, jnp.asarray(batch_at(0)), key=key, step=0)
+    (value, parts), slope = loss(model, {}, jnp.asarray(batch_at(0)), keys=keys, step=0)
     by_hand = eqx.apply_updates(model, jax.tree.map(lambda g: -0.1 * g, slope))
     norm = np.sqrt(sum(float(jnp.sum(g**2)) for g in jax.tree.leaves(slope)))
 
@@ -98,12 +102,12 @@ def test_the_same_step_trains_two_players_against_each_other():
 
 
 def test_a_later_turn_sees_what_an_earlier_one_changed():
-    def follow(model, others, batch, *, key, step):
-        del batch, key, step
+    def follow(model, others, batch, *, keys, step):
+        del batch, keys, step
         return jnp.sum((model - jax.lax.stop_gradient(others["leader"])) ** 2), {}
 
-    def lead(model, others, batch, *, key, step):
-        del others, batch, key, step
+    def lead(model, others, batch, *, keys, step):
+        del others, batch, keys, step
         return jnp.sum(model), {}
 
     models = {"leader": jnp.zeros(()), "follower": jnp.zeros(())}
@@ -186,8 +190,8 @@ def test_steps_compile_once_move_no_array_and_transfer_nothing(objective, device
 
 
 def test_a_step_returns_before_its_result_is_there():
-    def slow(model, others, batch, *, key, step):
-        del others, batch, key, step
+    def slow(model, others, batch, *, keys, step):
+        del others, batch, keys, step
         big = jnp.full((500, 500), model)
         for _ in range(30):
             big = jnp.tanh(big @ big)
@@ -231,9 +235,9 @@ def test_an_evaluation_changes_nothing_and_is_of_the_average():
     batch = place_batch(batch_at(9), mesh)
     before = values(state)
     found = evaluate(state, batch)
-    key = jax.random.split(KEY, 1)[0]
+    keys = keys_of(jax.random.fold_in(KEY, 0))
     expected, _ = eqx.filter_jit(elbo)(
-        state.players["vae"].ema, {}, batch, key=key, step=state.step
+        state.players["vae"].ema, {}, batch, keys=keys, step=state.step
     )
     np.testing.assert_allclose(float(found["vae/loss"]), float(expected), rtol=1e-6)
     assert all(np.array_equal(a, b) for a, b in zip(before, values(state), strict=True))

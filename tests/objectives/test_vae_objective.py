@@ -54,7 +54,8 @@ def elbo(step=0, model=MODEL, batch=None, **settings):
     arguments = {"rate": None, "reconstruction": "l2"} | settings
     (turn,) = vae.turns(**arguments)
     batch = jnp.asarray(signals() if batch is None else batch)
-    return turn.loss(model, {}, batch, key=KEY, step=jnp.asarray(step))
+    keys = jax.random.split(KEY, len(batch))
+    return turn.loss(model, {}, batch, keys=keys, step=jnp.asarray(step))
 
 
 def test_the_loss_is_the_weighted_sum_of_its_logged_parts():
@@ -82,7 +83,8 @@ def test_reconstruction_is_the_chosen_distance_to_a_decoded_draw(settings, dista
     _, parts = elbo(**settings)
     batch = jnp.asarray(signals())
     mean, log_std = MODEL.encode(batch)
-    drawn = mean + jnp.exp(log_std) * jax.random.normal(KEY, mean.shape)
+    noise = [jax.random.normal(key, mean.shape[1:]) for key in jax.random.split(KEY, len(mean))]
+    drawn = mean + jnp.exp(log_std) * jnp.stack(noise)
     expected = jax.jit(distance)(MODEL.decode(drawn), batch)
     assert float(parts["reconstruction"]) == pytest.approx(float(expected), rel=1e-6)
 
@@ -122,7 +124,8 @@ def test_training_on_the_turn_lowers_the_loss():
     @jax.jit
     def update(model, state, step):
         def loss(model):
-            return turn.loss(model, {}, batch, key=jax.random.fold_in(KEY, step), step=step)
+            keys = jax.random.split(jax.random.fold_in(KEY, step), len(batch))
+            return turn.loss(model, {}, batch, keys=keys, step=step)
 
         (value, _), gradients = jax.value_and_grad(loss, has_aux=True)(model)
         with jax.numpy_dtype_promotion("standard"):
