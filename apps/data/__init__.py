@@ -12,8 +12,10 @@ from apps.data.loader import RecordError as RecordError
 from apps.data.scaling import Scaling as Scaling
 from apps.data.source import Batch as Batch
 from apps.data.source import Example as Example
+from apps.data.source import Labelled as Labelled
 from apps.data.source import Signal as Signal
 from apps.data.source import Source as Source
 from apps.data.source import fixed_batch as fixed_batch
+from apps.data.source import pieces as pieces
 from apps.data.synthetic import Plucks as Plucks
 from apps.data.synthetic import Sines as Sines

@@ -31,6 +31,7 @@ from apps.data.checks import (
     check_positive,
     check_whole,
 )
+from apps.data.labels import classes, labels_of
 from apps.data.source import Example, Signal
 
 _TRIED = AUDIO_SUFFIXES | UNSUPPORTED_SUFFIXES
@@ -81,6 +82,9 @@ class AudioFolder:
         test_fraction: Without a pattern, the part of the files held out for test, chosen by a
             hash of seed and path, so that new files do not move old ones; at least one.
         seed: Of that choice.
+        labels: What class a file belongs to: 'folder', the name of the folder it lies in; or a
+            regular expression, searched for in its path below the root, whose first group is the
+            name. Both splits number the classes alike. None has no classes.
         cache_megabytes: Memory for decoded files.
 
     Attributes:
@@ -88,7 +92,8 @@ class AudioFolder:
 
     Raises:
         ValueError: If an argument is out of range, the folder is missing or holds no usable file
-            for this split, rates differ without `rate`, or a file is bad and on_bad='refuse'.
+            for this split, rates differ without `rate`, a file has no label though `labels` asks
+            for one, or a file is bad and on_bad='refuse'.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class AudioFolder:
         test_pattern: str | None = None,
         test_fraction: float = 0.1,
         seed: int = 0,
+        labels: str | None = None,
         cache_megabytes: float = 512,
     ):
         check_choice("split", split, SPLITS)
@@ -121,6 +127,7 @@ class AudioFolder:
         names, bad = _list(self._root)
         chosen = set(_test_names(self._root, names, test_pattern, test_fraction, seed))
         own = [name for name in names if (name in chosen) == (split == "test")]
+        self._labels = {} if labels is None else labels_of(self._root, names, labels)
         if rate is None:
             rate = _common_rate(self._root, names)
         found: list[tuple[str, AudioInfo]] = []
@@ -136,7 +143,13 @@ class AudioFolder:
                 f"{self._root}: none of the {len(own)} {split} files can be used"
                 + (_first(self.bad) if own else ": hold fewer files out for test")
             )
-        self.signal = Signal(kind="audio", length=length, channels=channels, rate=rate)
+        self.signal = Signal(
+            kind="audio",
+            length=length,
+            channels=channels,
+            rate=rate,
+            labels=classes(self._labels.values()),
+        )
         self._rate = rate
         self._peak = peak
         self._cache = cache
@@ -148,6 +161,10 @@ class AudioFolder:
     def name(self, index: int) -> str:
         """The file's path below the root, with forward slashes."""
         return self._files[index].name
+
+    def label(self, index: int) -> int:
+        """The place of the file's class among the signal's `labels`."""
+        return self.signal.labels.index(self._labels[self.name(index)])
 
     def example(self, index: int, rng: np.random.Generator | None) -> Example:
         """A crop of a file, at a random place (`rng`) or from its beginning (None)."""

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from apps.data.checks import check_whole
-from apps.data.source import Batch, Example, Source
+from apps.data.source import AnyBatch, Example, Source, batch_of
 
 _AHEAD = 2  # batches made before they are asked for: enough to hide one slow read
 
@@ -39,6 +39,8 @@ class Loader:
     Every epoch holds every record once, in an order of its own. Epochs follow one another without
     a gap, so a batch may end one and begin the next; a source of fewer records than the batch
     size works too, its batches then span several epochs.
+
+    Batches of a source with labels are `Labelled`.
 
     Args:
         source: The records.
@@ -68,7 +70,7 @@ class Loader:
         self.seed = seed
         self.workers = workers
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> AnyBatch:
         """The batch of a step, from 0.
 
         Raises:
@@ -82,15 +84,15 @@ class Loader:
             return self._read(step, place, indices[place])
 
         if self.workers == 0:
-            return np.stack([read(place) for place in places])
+            return batch_of(self.source, indices, [read(place) for place in places])
         with ThreadPoolExecutor(self.workers) as pool:
-            return np.stack(list(pool.map(read, places)))
+            return batch_of(self.source, indices, list(pool.map(read, places)))
 
     def names(self, step: int) -> tuple[str, ...]:
         """The records of a step's batch, in its order; nothing is read."""
         return tuple(self.source.name(index) for index in self._indices(step))
 
-    def batches(self, start: int) -> Generator[Batch, None, None]:
+    def batches(self, start: int) -> Generator[AnyBatch, None, None]:
         """The batches from step `start` on, made ahead by one thread.
 
         The thread begins with the first batch asked for, and ends when the generator is closed
@@ -114,8 +116,8 @@ class Loader:
         except Exception as error:
             raise RecordError(step, self.source.name(index), error) from error
 
-    def _ahead(self, start: int) -> Generator[Batch, None, None]:
-        ready: queue.Queue[Batch | Exception] = queue.Queue(_AHEAD)
+    def _ahead(self, start: int) -> Generator[AnyBatch, None, None]:
+        ready: queue.Queue[AnyBatch | Exception] = queue.Queue(_AHEAD)
         stopped = threading.Event()
 
         def make() -> None:

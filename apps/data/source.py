@@ -1,11 +1,11 @@
 """What the rest of the application knows of data: a signal's shape, and records to draw from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from apps.data.checks import check_choice, check_whole
 from apps.data.scaling import Scaling
@@ -13,7 +13,22 @@ from apps.data.scaling import Scaling
 Example: TypeAlias = Float32[np.ndarray, "length channels"]
 Batch: TypeAlias = Float32[np.ndarray, "batch length channels"]
 
+# A `Batch`, or `Labelled` if the source has labels. Not a union: who has a source knows which.
+AnyBatch: TypeAlias = Any
+
 KINDS = ("audio", "series")
+
+
+class Labelled(NamedTuple):
+    """A batch of a source that has labels.
+
+    Attributes:
+        signal: The examples.
+        label: For each, the place of its class among the signal's `labels`.
+    """
+
+    signal: Batch
+    label: Int32[np.ndarray, " batch"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Signal:
         rate: Samples a second, for audio only.
         scaling: How a series was brought to the model's range; None if it was not.
         columns: The channels' names where the data has them, else empty.
+        labels: The names of the classes that records belong to; empty without labels.
     """
 
     kind: str
@@ -35,6 +51,7 @@ class Signal:
     rate: int | None = None
     scaling: Scaling | None = None
     columns: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_choice("kind", self.kind, KINDS)
@@ -44,6 +61,9 @@ class Signal:
             check_whole("rate", self.rate)  # pyright: ignore[reportArgumentType]
         elif self.rate is not None:
             raise ValueError(f"rate={self.rate!r} has no meaning for a series: leave it out")
+        if len(set(self.labels)) < len(self.labels):
+            twice = next(name for name in self.labels if self.labels.count(name) > 1)
+            raise ValueError(f"labels={self.labels!r} names {twice!r} twice: name each class once")
 
     def unscale(self, values: np.ndarray) -> np.ndarray:
         """From what a model makes to the data's own units (nothing to do without a scaling)."""
@@ -58,11 +78,12 @@ class Signal:
             "rate": self.rate,
             "scaling": None if self.scaling is None else self.scaling.to_dict(),
             "columns": list(self.columns),
+            "labels": list(self.labels),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Signal":
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`; files from before there were labels have none."""
         scaling = values["scaling"]
         return cls(
             kind=values["kind"],
@@ -71,11 +92,15 @@ class Signal:
             rate=values["rate"],
             scaling=None if scaling is None else Scaling.from_dict(scaling),
             columns=tuple(values["columns"]),
+            labels=tuple(values.get("labels", ())),
         )
 
 
 class Source(Protocol):
-    """The records of one split, read one at a time, in any order, from any thread."""
+    """The records of one split, read one at a time, in any order, from any thread.
+
+    One whose signal has labels is a `LabelledSource` as well.
+    """
 
     @property
     def signal(self) -> Signal:
@@ -101,7 +126,45 @@ class Source(Protocol):
         ...
 
 
-def fixed_batch(source: Source, count: int) -> Batch:
+class LabelledSource(Source, Protocol):
+    """A source each of whose records belongs to a class."""
+
+    def label(self, index: int) -> int:
+        """The place of a record's class among the signal's `labels`."""
+        ...
+
+
+def batch_of(source: Source, indices: Sequence[int], examples: Sequence[Example]) -> AnyBatch:
+    """One batch of some records' examples, with their labels if the source has any.
+
+    Args:
+        source: Where they come from.
+        indices: Which records they are of.
+        examples: Their examples, in the same order.
+    """
+    signal = np.stack(examples)
+    if not source.signal.labels:
+        return signal
+    records = cast(LabelledSource, source)
+    return Labelled(signal, np.array([records.label(index) for index in indices], np.int32))
+
+
+def pieces(batch: AnyBatch, size: int) -> Iterator[AnyBatch]:
+    """A batch cut into batches of `size` records; the last may be smaller.
+
+    Raises:
+        ValueError: If `size` is not a whole number of at least 1.
+    """
+    check_whole("size", size)
+    if isinstance(batch, Labelled):
+        for at in range(0, len(batch.label), size):
+            yield Labelled(batch.signal[at : at + size], batch.label[at : at + size])
+    else:
+        for at in range(0, len(batch), size):
+            yield batch[at : at + size]
+
+
+def fixed_batch(source: Source, count: int) -> AnyBatch:
     """Fixed examples to look at during training, spread evenly over the records.
 
     Evenly, since files sorted by name would otherwise show one label only.
@@ -115,4 +178,5 @@ def fixed_batch(source: Source, count: int) -> Batch:
     """
     check_whole("count", count)
     count = min(count, len(source))
-    return np.stack([source.example(i * len(source) // count, None) for i in range(count)])
+    indices = [i * len(source) // count for i in range(count)]
+    return batch_of(source, indices, [source.example(index, None) for index in indices])

@@ -90,6 +90,25 @@ def test_threads_read_the_same_batches(workers):
         np.testing.assert_array_equal(threaded.batch(step), plain.batch(step))
 
 
+class Parities(Numbered):
+    def __init__(self, count):
+        super().__init__(count)
+        self.signal = Signal(kind="series", length=1, channels=2, labels=("even", "odd"))
+
+    def label(self, index):
+        return index % 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_labels_come_with_the_signals_and_change_nothing_of_them(workers):
+    plain = Loader(Numbered(10), batch_size=4, seed=5)
+    labelled = Loader(Parities(10), batch_size=4, seed=5, workers=workers)
+    for step in range(4):
+        signal, label = labelled.batch(step)
+        np.testing.assert_array_equal(signal, plain.batch(step))
+        np.testing.assert_array_equal(label, signal[:, 0, 0] % 2)
+
+
 def test_names_are_those_of_the_batch():
     loader = Loader(Numbered(10), batch_size=4, seed=5)
     for step in (0, 8):
