@@ -1,5 +1,6 @@
 """From settings to objects, one small function each; the only place where a word selects code."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from apps.engine.state import TrainState, abstract_state, averaged, init_state
 from apps.engine.step import Step, Turn, make_train_step
 from apps.objectives import vae
 from apps.schema import ConfigError
-from convt1d.models import VAE, Decoder, Encoder
+from convt1d.models import VAE, Decoder, Encoder, Layout
 
 SIGNAL = "signal.json"
 """The file of a run folder that says what one example is; to use a run, its data is not needed."""
@@ -69,18 +70,18 @@ def model(config: Config, signal: Signal, *, key: Key[Array, ""]) -> VAE:
     wanted = config.model
     encoder_key, decoder_key = jax.random.split(key)
     length = signal.length if wanted.entry == "dense" else None
-    encoder = Encoder(
-        signal.channels, 2 * wanted.latent, length=length, strides=wanted.strides,
-        channels=wanted.channels, stride_kernels=wanted.stride_kernels,
-        kernel_size=wanted.kernel_size, dilations=wanted.dilations, activation=wanted.activation,
-        weight_norm=wanted.weight_norm, entry=wanted.entry, key=encoder_key
+    layout = Layout(
+        strides=wanted.strides, channels=wanted.channels, stride_kernels=wanted.stride_kernels,
+        kernel_size=wanted.kernel_size, residual_kernels=wanted.residual_kernels,
+        dilations=wanted.dilations, residual=wanted.residual, activation=wanted.activation,
+        slope=wanted.slope, padding=wanted.padding, lstm=wanted.lstm,
+        weight_norm=wanted.weight_norm, rematerialise=wanted.rematerialise
     )  # fmt: skip
+    short = dataclasses.replace(layout, latent_kernel_size=3)  # as DAC's encoder has it
+    encoder = Encoder(signal.channels, 2 * wanted.latent, short, length=length, key=encoder_key)
     decoder = Decoder(
-        signal.channels, wanted.latent, length=length, strides=wanted.strides,
-        channels=wanted.channels, stride_kernels=wanted.stride_kernels,
-        kernel_size=wanted.kernel_size, dilations=wanted.dilations, activation=wanted.activation,
-        weight_norm=wanted.weight_norm, entry=wanted.entry, output=wanted.output, key=decoder_key
-    )  # fmt: skip
+        signal.channels, wanted.latent, layout, length=length, output=wanted.output, key=decoder_key
+    )
     return VAE(encoder, decoder)
 
 

@@ -20,8 +20,9 @@ def decode_chunked(
     `convt1d.stream` this computes the overlap twice, but large chunks by the fastest lowering.
 
     Args:
-        decoder: any module of which `convt1d.stream` can be made: a `convt1d.models.Decoder` or
-            `convt1d.models.Encoder` of ``entry='conv'``, a layer, a block.
+        decoder: any module of which `convt1d.stream` can be made and that sees a finite part of
+            its input: a `convt1d.models.Decoder` or `convt1d.models.Encoder` without a fixed length
+            and recurrent layers, a layer, a block.
         latent: ``(batch, frames, channels)``, on the host or the device.
         chunk: frames decoded for each piece of the output, rounded up to whole hops where the
             module shortens its input. Device memory grows with it and not with the frames.
@@ -34,9 +35,8 @@ def decode_chunked(
 
     Example:
         >>> import jax, jax.numpy as jnp, numpy as np, convt1d
-        >>> decoder = convt1d.models.Decoder(
-        ...     1, 16, strides=(4, 2), channels=(16, 8, 4), dilations=(), key=jax.random.key(0)
-        ... )
+        >>> layout = convt1d.models.Layout(strides=(4, 2), channels=(16, 8, 4), dilations=())
+        >>> decoder = convt1d.models.Decoder(1, 16, layout, key=jax.random.key(0))
         >>> latent = np.asarray(jax.random.normal(jax.random.key(1), (1, 100, 16)))
         >>> signal = convt1d.decode_chunked(decoder, latent, chunk=20)
         >>> bool(np.allclose(signal, decoder(jnp.asarray(latent)), atol=1e-5))

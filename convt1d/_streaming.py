@@ -317,9 +317,8 @@ def stream(module: Any) -> Stream:
 
     Example:
         >>> import equinox as eqx, jax, jax.numpy as jnp, convt1d
-        >>> decoder = convt1d.models.Decoder(
-        ...     1, 16, strides=(4, 2), channels=(16, 8, 4), dilations=(1,), key=jax.random.key(0)
-        ... )
+        >>> layout = convt1d.models.Layout(strides=(4, 2), channels=(16, 8, 4), dilations=(1,))
+        >>> decoder = convt1d.models.Decoder(1, 16, layout, key=jax.random.key(0))
         >>> latent = jax.random.normal(jax.random.key(1), (2, 30, 16))
         >>> stream = convt1d.stream(decoder)
         >>> state, step = stream.init(batch=2), eqx.filter_jit(stream.step)

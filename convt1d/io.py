@@ -1,5 +1,6 @@
 """Models on disk: the weights as safetensors, what they belong to as JSON. No code, no pickle."""
 
+import dataclasses
 import inspect
 import json
 from pathlib import Path
@@ -16,14 +17,17 @@ from convt1d._convolution import Conv1d
 from convt1d._layers import ConvTranspose1d
 from convt1d._parameters import Frozen
 from convt1d._weight_norm import WeightNorm
-from convt1d.models import VAE, Decoder, Encoder
+from convt1d.models import VAE, Decoder, Encoder, Layout
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-FORMAT = 1
+FORMAT = 2
 
 _CLASSES = {
     kind.__name__: kind
-    for kind in (VAE, Decoder, Encoder, ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm)
+    for kind in (
+        *(VAE, Decoder, Encoder, Layout),
+        *(ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm),
+    )
 }
 
 
@@ -120,6 +124,8 @@ def _existing(folder: str | Path, name: str) -> Path:
 
 def _describe(value: Any) -> Any:
     """The class and constructor arguments of a module, down to plain JSON."""
+    if isinstance(value, Layout):
+        return {"class": "Layout", "arguments": dataclasses.asdict(value)}
     if not isinstance(value, eqx.Module):
         return value
     kind = type(value)
@@ -166,8 +172,10 @@ def _layer_arguments(layer: ConvTranspose1d) -> dict[str, Any]:
 
 def _build(description: Any, folder: str | Path) -> Any:
     """The module that a description stands for; its arrays are still to be filled."""
+    if isinstance(description, list):
+        return tuple(_build(item, folder) for item in description)
     if not isinstance(description, dict):
-        return tuple(description) if isinstance(description, list) else description
+        return description
     kind = _CLASSES.get(description.get("class", ""))
     if kind is None:
         raise ValueError(

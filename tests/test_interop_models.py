@@ -7,11 +7,11 @@ from cases import drawn
 
 from convt1d import Snake, WeightNorm, interop
 from convt1d.interop._libraries import WeightForm
-from convt1d.models import Decoder
+from convt1d.models import Decoder, Layout
 
 
 def decoder():
-    return Decoder(1, 3, strides=(3, 2), channels=(6, 4, 2), key=jax.random.key(0))
+    return Decoder(1, 3, Layout(strides=(3, 2), channels=(6, 4, 2)), key=jax.random.key(0))
 
 
 MODEL = drawn(decoder)

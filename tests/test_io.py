@@ -10,10 +10,11 @@ from safetensors.numpy import load_file, save_file
 
 import convt1d
 from convt1d import Conv1d, ConvTranspose1d, Snake, SnakeBeta, WeightNorm
-from convt1d.models import VAE, Decoder, Encoder
+from convt1d.models import VAE, Decoder, Encoder, Layout
 
 KEY = jax.random.key(3)
-DENSE = {"entry": "dense", "length": 10, "dilations": (), "activation": "relu"}
+DENSE = Layout(strides=(2, 2), channels=(5, 4), dilations=(), activation="relu")
+PLAIN = Layout(strides=(3, 2), channels=(6, 4, 3))
 
 MODELS = {
     "layer": lambda: ConvTranspose1d((6, 4), 3, 4, 2, b_init=1.0, key=KEY),
@@ -48,10 +49,10 @@ MODELS = {
     "snake": lambda: Snake(5),
     "snake_beta": lambda: SnakeBeta(5, exact=True),
     "normed": lambda: WeightNorm(Conv1d(4, 6, 5, dilation=2, key=KEY)),
-    "decoder": lambda: Decoder(1, 3, strides=(3, 2), channels=(6, 4, 3), key=KEY),
+    "decoder": lambda: Decoder(1, 3, PLAIN, key=KEY),
     "dense": lambda: VAE(
-        Encoder(2, 6, strides=(2, 2), channels=(5, 4), key=KEY, **DENSE),
-        Decoder(2, 3, strides=(2, 2), channels=(5, 4), output="none", key=KEY, **DENSE),
+        Encoder(2, 6, DENSE, length=10, key=KEY),
+        Decoder(2, 3, DENSE, length=10, output="none", key=KEY),
     ),
 }
 
@@ -70,7 +71,7 @@ def test_the_files_are_plain_json_and_named_arrays(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
     description = json.loads((tmp_path / "model.json").read_text())
     assert description["model"]["class"] == "Decoder"
-    assert description["model"]["arguments"]["strides"] == [3, 2]
+    assert description["model"]["arguments"]["layout"]["arguments"]["strides"] == [3, 2]
     assert "stages.0.up.layer.weight" in load_file(tmp_path / "model.safetensors")
 
 
@@ -121,10 +122,10 @@ def test_arrays_that_do_not_fit_are_all_named(change, message, tmp_path):
     ("text", "message"),
     [
         ("{", r"model\.json is not JSON"),
-        ("[]", r"model\.json has format None, but this version reads format 1"),
-        ('{"format": 2}', r"model\.json has format 2, but this version"),
+        ("[]", r"model\.json has format None, but this version reads format 2"),
+        ('{"format": 1}', r"model\.json has format 1, but this version"),
         (
-            '{"format": 1, "model": {"class": "os.system", "arguments": {}}}',
+            '{"format": 2, "model": {"class": "os.system", "arguments": {}}}',
             r"model\.json names the class 'os\.system', which is none of VAE, Decoder",
         ),
     ],

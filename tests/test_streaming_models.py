@@ -1,5 +1,7 @@
 """Laws of streams made of streams, of the models', and of decoding in windows."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from streams import assert_streams, down, signal, up
 
 import convt1d
-from convt1d.models import VAE, Decoder, Encoder
+from convt1d.models import VAE, Decoder, Encoder, Layout
 
 KEY = jax.random.key(0)
 
@@ -22,24 +24,28 @@ def _double_precision():
         yield
 
 
-DECODERS = {
-    "dac": lambda: Decoder(
-        1, 4, strides=(3, 2), channels=(6, 4, 3), dilations=(3,), output="none", key=KEY
+LAYOUTS = {
+    "dac": Layout(strides=(3, 2), channels=(6, 4, 3), dilations=(3,)),
+    "wavegan": Layout(
+        strides=(4, 4), channels=(4, 3), stride_kernels=(25, 25), dilations=(), activation="relu",
+        weight_norm=False,
     ),
-    "wavegan": lambda: Decoder(
-        1, 4, strides=(4, 4), channels=(4, 3), stride_kernels=(25, 25), dilations=(),
-        activation="relu", weight_norm=False, output="sigmoid", key=KEY,
-    ),
-    "rave": lambda: Decoder(
-        2, 4, strides=(3, 2), channels=(4, 3, 2), dilations=(1,), activation="leaky_relu", key=KEY
-    ),
+    "rave": Layout(strides=(3, 2), channels=(4, 3, 2), dilations=(1,), activation="leaky_relu"),
 }  # fmt: skip
+DECODERS = {
+    "dac": lambda: Decoder(1, 4, LAYOUTS["dac"], output="none", key=KEY),
+    "wavegan": lambda: Decoder(1, 4, LAYOUTS["wavegan"], output="sigmoid", key=KEY),
+    "rave": lambda: Decoder(2, 4, LAYOUTS["rave"], key=KEY),
+}
 RAVE = pytest.param("rave", marks=pytest.mark.slow)
 
 
 def encoder(**kinds):
-    shape = {"strides": (3, 2), "channels": (6, 4, 3), "dilations": (1,)} | kinds
-    return drawn(lambda: Encoder(1, 8, **shape, key=KEY))
+    shape: Any = {"latent_kernel_size": 3, "dilations": (1,), "channels": (6, 4, 3)} | kinds
+    return drawn(lambda: Encoder(1, 8, Layout(strides=(3, 2), **shape), key=KEY))
+
+
+PLAIN = Layout(strides=(3, 2), channels=(6, 4, 3), dilations=())
 
 
 @pytest.mark.parametrize("name", ["dac", "wavegan", RAVE])
@@ -54,9 +60,7 @@ def test_the_stream_of_an_encoder_equals_the_whole_of_any_length(length):
 
 @pytest.mark.slow
 def test_the_halves_of_an_autoencoder_stream():
-    vae = VAE(encoder(), drawn(lambda: Decoder(
-        1, 4, strides=(3, 2), channels=(6, 4, 3), dilations=(), key=KEY
-    )))  # fmt: skip
+    vae = VAE(encoder(), drawn(lambda: Decoder(1, 4, PLAIN, key=KEY)))
     halves = convt1d.stream_chain(
         vae.encoder, lambda features: jnp.split(features, 2, axis=-1)[0], vae.decoder
     )
@@ -116,11 +120,10 @@ def test_a_function_may_change_the_channels():
 
 
 @pytest.mark.parametrize("kind", [Decoder, Encoder])
-def test_a_dense_entry_is_refused(kind):
-    model = drawn(lambda: kind(
-        1, 4, strides=(2,), channels=(3,), entry="dense", length=8, key=KEY
-    ))  # fmt: skip
-    with pytest.raises(ValueError, match=f"{kind.__name__} with entry='dense'"):
+def test_a_fixed_length_is_refused(kind):
+    layout = Layout(strides=(2,), channels=(3,))
+    model = drawn(lambda: kind(1, 4, layout, length=8, key=KEY))
+    with pytest.raises(ValueError, match=f"{kind.__name__} with length=8"):
         convt1d.stream(model)
 
 
@@ -207,8 +210,6 @@ def test_a_window_needs_a_chunk(chunk):
 def test_windows_refuse_what_cannot_be_cut():
     with pytest.raises(ValueError, match=r"multiple of the stride"):
         convt1d.decode_chunked(down(4, 3, 6, 3), signal(40, 4), chunk=9)
-    vae = VAE(encoder(), drawn(lambda: Decoder(
-        1, 4, strides=(3, 2), channels=(6, 4, 3), dilations=(), key=KEY
-    )))  # fmt: skip
+    vae = VAE(encoder(), drawn(lambda: Decoder(1, 4, PLAIN, key=KEY)))
     with pytest.raises(ValueError, match=r"VAE, which cannot be streamed as a whole"):
         convt1d.decode_chunked(vae, signal(40, 1), chunk=9)

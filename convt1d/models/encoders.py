@@ -1,7 +1,6 @@
 """The encoder: the decoder's mirror image."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -12,48 +11,48 @@ from convt1d._stream_parts import stream_chain
 from convt1d._stream_samples import WholeHops
 from convt1d._streaming import Stream, stream
 from convt1d.models.blocks import (
-    ACTIVATIONS,
+    Activation,
+    Branches,
     Layer,
-    ResidualUnit,
-    check_shape,
+    activation,
+    averaged,
+    branch_layers,
+    branches,
     convolution,
-    residual_units,
-    unit_layers,
+    plain,
+    stream_average,
+    through,
 )
+from convt1d.models.decoders import check_length
+from convt1d.models.layout import Layout
+from convt1d.models.recurrent import LSTM, Recurrence
 
 
 class DownStage(eqx.Module):
     """Residual units, activation, strided convolution."""
 
-    units: tuple[ResidualUnit, ...]
-    activation: Callable[[Array], Array] | None
+    branches: Branches
+    activation: Activation | None
     down: Layer
 
     def __call__(self, x: Array) -> Array:
         """Shorten ``x`` by the stride."""
-        for unit in self.units:
-            x = unit(x)
-        return self.down(x if self.activation is None else self.activation(x))
+        x = averaged(self.branches, x)
+        return through(self.down, x if self.activation is None else self.activation(x))
 
 
 class Encoder(eqx.Module):
     """Strided convolutions from a signal to features at the latent's rate.
 
-    The arguments are those of the `Decoder` whose mirror image it is, in the decoder's order.
+    It is the mirror image of the `Decoder` of the same layout, computes in the dtype of its weights
+    and returns the dtype of its input.
 
     Args:
         signal: channels of the signal.
         features: channels of what is made.
-        strides: factors from latent to signal.
-        channels: channels before each stride of the decoder and, if there is one more, after it.
-        stride_kernels: taps of each strided convolution; ``2·stride`` if empty.
-        kernel_size: taps of the convolution at the signal and of the dilated ones.
-        latent_kernel_size: taps of the convolution at the latent.
-        dilations: of the residual units before each stride; none if empty.
-        activation: ``'snake'``, ``'snake_beta'``, ``'elu'``, ``'leaky_relu'`` or ``'relu'``.
-        weight_norm: whether every layer is weight-normalised.
-        entry: ``'conv'``, features for every hop; ``'dense'``, features of a whole signal.
-        length: of the signal, for ``entry='dense'``.
+        layout: what it is made of, in the decoder's order.
+        length: of the signals, if one step of features is to stand for a whole one. None for
+            features for every hop, and signals of any length.
         key: of the weights.
 
     Raises:
@@ -62,154 +61,132 @@ class Encoder(eqx.Module):
     Source: Kumar et al. 2023 (arXiv:2306.06546).
 
     Example:
-        >>> import jax, jax.numpy as jnp, convt1d
-        >>> encoder = convt1d.models.Encoder(
-        ...     1, 32, strides=(4, 2), channels=(8, 4), dilations=(), key=jax.random.key(0)
-        ... )
+        >>> import jax, jax.numpy as jnp
+        >>> from convt1d.models import Encoder, Layout
+        >>> layout = Layout(strides=(4, 2), channels=(8, 4), dilations=())
+        >>> encoder = Encoder(1, 32, layout, key=jax.random.key(0))
         >>> encoder(jnp.ones((3, 80, 1))).shape
         (3, 10, 32)
     """
 
     first: Layer | None
     stages: tuple[DownStage, ...]
-    closing: Callable[[Array], Array]
+    recurrence: Recurrence | None
+    closing: Activation
     last: Layer
     signal: int = eqx.field(static=True)
     features: int = eqx.field(static=True)
-    strides: tuple[int, ...] = eqx.field(static=True)
-    channels: tuple[int, ...] = eqx.field(static=True)
-    stride_kernels: tuple[int, ...] = eqx.field(static=True)
-    kernel_size: int = eqx.field(static=True)
-    latent_kernel_size: int = eqx.field(static=True)
-    dilations: tuple[int, ...] = eqx.field(static=True)
-    activation: str = eqx.field(static=True)
-    weight_norm: bool = eqx.field(static=True)
-    entry: str = eqx.field(static=True)
+    layout: Layout = eqx.field(static=True)
     length: int | None = eqx.field(static=True)
 
     def __init__(
         self,
         signal: int,
         features: int,
+        layout: Layout,
         *,
-        strides: tuple[int, ...],
-        channels: tuple[int, ...],
-        stride_kernels: tuple[int, ...] = (),
-        kernel_size: int = 7,
-        latent_kernel_size: int = 3,
-        dilations: tuple[int, ...] = (1, 3, 9),
-        activation: str = "snake",
-        weight_norm: bool = True,
-        entry: str = "conv",
         length: int | None = None,
         key: PRNGKeyArray,
     ) -> None:
-        self.signal, self.features = signal, features
-        self.strides, self.channels = tuple(strides), tuple(channels)
-        self.stride_kernels = tuple(stride_kernels) or tuple(2 * s for s in strides)
-        self.kernel_size, self.latent_kernel_size = kernel_size, latent_kernel_size
-        self.dilations = tuple(dilations)
-        self.activation, self.weight_norm = activation, weight_norm
-        self.entry, self.length = entry, length
-        check_shape(
-            strides=self.strides,
-            channels=self.channels,
-            stride_kernels=self.stride_kernels,
-            kernel_size=min(kernel_size, latent_kernel_size),
-            activation=activation,
-            entry=entry,
-            length=length,
-        )
-        first_key, last_key, *keys = jax.random.split(key, 2 + len(strides))
-        opens = len(channels) > len(strides)
-        widths = self.channels if opens else (*self.channels, signal)
+        self.signal, self.features, self.layout, self.length = signal, features, layout, length
+        check_length(length, layout)
+        first_key, last_key, *keys = jax.random.split(key, 2 + len(layout.strides))
+        widths = layout.channels if layout.closes else (*layout.channels, signal)
         self.first = (
-            convolution(signal, widths[-1], kernel_size, weight_norm=weight_norm, key=first_key)
-            if opens
+            convolution(signal, widths[-1], layout.kernel_size, layout, key=first_key)
+            if layout.closes
             else None
         )
         self.stages = tuple(
-            self._stage(i, widths, key=k) for i, k in reversed(list(enumerate(keys)))
+            _stage(layout, i, widths, key=k) for i, k in reversed(list(enumerate(keys)))
         )
-        self.closing = ACTIVATIONS[activation](widths[0])
+        lstm_key = jax.random.fold_in(last_key, 1)
+        self.recurrence = Recurrence(widths[0], layout.lstm, key=lstm_key) if layout.lstm else None
+        self.closing = activation(layout, widths[0], closing=True)
         frames = 1 if length is None else -(-length // self.hop)
         self.last = convolution(
             frames * widths[0],
             features,
-            1 if length is not None else latent_kernel_size,
-            weight_norm=weight_norm,
+            layout.latent_kernel_size if length is None else 1,
+            layout,
+            closing=True,
             key=last_key,
-        )
-
-    def _stage(self, i: int, widths: tuple[int, ...], *, key: PRNGKeyArray) -> DownStage:
-        down_key, units_key = jax.random.split(key)
-        takes_the_signal = i + 1 == len(self.channels)
-        return DownStage(
-            units=residual_units(
-                widths[i + 1],
-                kernel_size=self.kernel_size,
-                dilations=() if takes_the_signal else self.dilations,
-                activation=self.activation,
-                weight_norm=self.weight_norm,
-                key=units_key,
-            ),
-            activation=None if takes_the_signal else ACTIVATIONS[self.activation](widths[i + 1]),
-            down=convolution(
-                widths[i + 1],
-                widths[i],
-                self.stride_kernels[i],
-                stride=self.strides[i],
-                weight_norm=self.weight_norm,
-                key=down_key,
-            ),
         )
 
     @property
     def hop(self) -> int:
         """Samples of the signal for one step of the coarsest layer."""
-        return math.prod(self.strides)
+        return self.layout.hop
 
     def __call__(
         self, signal: Float[Array, "batch length signal"]
     ) -> Float[Array, "batch frames features"]:
-        """Encode: ``ceil(length / hop)`` frames (1 with a dense entry), zeros after the end."""
+        """Encode: ``ceil(length / hop)`` frames, or 1 of a fixed length; zeros after the end.
+
+        Raises:
+            ValueError: if the length is fixed, and the signal's is another.
+        """
         if self.length is not None and signal.shape[1] != self.length:
             raise ValueError(
-                f"an encoder with entry='dense' takes {self.length} samples, but got "
+                f"an encoder with length={self.length} takes {self.length} samples, but got "
                 f"{signal.shape[1]}."
             )
         missing = -signal.shape[1] % self.hop
         x = jnp.pad(signal, ((0, 0), (0, missing), (0, 0))) if missing else signal
-        x = x if self.first is None else self.first(x)
+        x = x.astype(plain(self.last).weight.dtype)
+        x = x if self.first is None else through(self.first, x)
         for stage in self.stages:
-            x = stage(x)
+            x = eqx.filter_checkpoint(stage)(x) if self.layout.rematerialise else stage(x)
+        if self.recurrence is not None:
+            x = self.recurrence(x)
         x = self.closing(x)
-        return self.last(x if self.length is None else x.reshape(x.shape[0], 1, -1))
+        x = through(self.last, x if self.length is None else x.reshape(x.shape[0], 1, -1))
+        return x.astype(signal.dtype)
 
-    def layers(self) -> Iterator[tuple[str, Layer]]:
-        """The convolutions in the order in which a signal passes them, by name."""
+    def layers(self) -> Iterator[tuple[str, Layer | LSTM]]:
+        """The layers that mix samples, in the order in which a signal passes them, by name."""
         if self.first is not None:
             yield "first", self.first
         for i, stage in enumerate(self.stages):
-            yield from unit_layers(f"stages.{i}.units", stage.units)
+            yield from branch_layers(f"stages.{i}.branches", stage.branches)
             yield f"stages.{i}.down", stage.down
+        if self.recurrence is not None:
+            yield from self.recurrence.named("recurrence")
         yield "last", self.last
+
+
+def _stage(layout: Layout, i: int, widths: tuple[int, ...], *, key: PRNGKeyArray) -> DownStage:
+    down_key, units_key = jax.random.split(key)
+    takes_the_signal = i + 1 == len(layout.channels)
+    return DownStage(
+        branches=branches(widths[i + 1], layout, stage=i, key=units_key),
+        activation=None if takes_the_signal else activation(layout, widths[i + 1]),
+        down=convolution(
+            widths[i + 1],
+            widths[i],
+            layout.stride_kernels[i],
+            layout,
+            stride=layout.strides[i],
+            key=down_key,
+        ),
+    )
 
 
 @stream.register
 def _(stage: DownStage) -> Stream:
     activation = () if stage.activation is None else (stage.activation,)
-    return stream_chain(*stage.units, *activation, stage.down)
+    return stream_chain(stream_average(stage.branches), *activation, stage.down)
 
 
 @stream.register
 def _(encoder: Encoder) -> Stream:
     if encoder.length is not None:
         raise ValueError(
-            "`module` is an Encoder with entry='dense', which makes one latent of a whole signal: "
-            "only entry='conv' can be streamed."
+            f"`module` is an Encoder with length={encoder.length}, which makes one latent of a "
+            "whole signal: only one with length=None can be streamed."
         )
     first = () if encoder.first is None else (encoder.first,)
+    recurrence = () if encoder.recurrence is None else (encoder.recurrence,)
     return stream_chain(
-        WholeHops(encoder.hop), *first, *encoder.stages, encoder.closing, encoder.last
+        WholeHops(encoder.hop), *first, *encoder.stages, *recurrence, encoder.closing, encoder.last
     )

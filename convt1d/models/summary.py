@@ -13,6 +13,7 @@ from convt1d._geometry import kernel_extent
 from convt1d.models.blocks import Layer, plain
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
+from convt1d.models.recurrent import LSTM
 from convt1d.models.vae import VAE
 
 
@@ -25,7 +26,8 @@ class Row(NamedTuple):
         length: of its output, in its own samples.
         channels: of its output.
         parameters: learned numbers, with those of the activations before it.
-        receptive_field: how many samples of the network's input one of its outputs sees.
+        receptive_field: how many samples of the network's input one of its outputs sees; infinity
+            from the first recurrent layer on.
     """
 
     name: str
@@ -33,7 +35,7 @@ class Row(NamedTuple):
     length: int
     channels: int
     parameters: int
-    receptive_field: int
+    receptive_field: int | float
 
 
 def summary(model: VAE | Decoder | Encoder, length: int) -> list[Row]:
@@ -41,9 +43,8 @@ def summary(model: VAE | Decoder | Encoder, length: int) -> list[Row]:
 
     Example:
         >>> import jax, convt1d
-        >>> decoder = convt1d.models.Decoder(
-        ...     1, 16, strides=(4, 2), channels=(16, 8, 4), dilations=(), key=jax.random.key(0)
-        ... )
+        >>> layout = convt1d.models.Layout(strides=(4, 2), channels=(16, 8, 4), dilations=())
+        >>> decoder = convt1d.models.Decoder(1, 16, layout, key=jax.random.key(0))
         >>> [row.length for row in convt1d.summary(decoder, 80)]
         [10, 40, 80, 80]
     """
@@ -56,30 +57,52 @@ def summary(model: VAE | Decoder | Encoder, length: int) -> list[Row]:
 
 
 def _rows(prefix: str, part: Decoder | Encoder, length: int) -> Iterator[Row]:
-    frames = -(-length // part.hop)
-    at = length if isinstance(part, Encoder) else frames
+    at = length if isinstance(part, Encoder) else -(-length // part.hop)
     field, spacing = Fraction(1), Fraction(1)  # in samples of the part's input
-    names = [f"{prefix}.{name}".strip(".") for name, _ in part.layers()]
-    counts = _parameters_by_layer(part)
-    for name, (own, layer) in zip(names, part.layers(), strict=True):
+    counts, branches = _parameters_by_layer(part), _Branches()
+    for own, layer in part.layers():
+        name = f"{prefix}.{own}".strip(".")
+        field = branches.before(own, field)
+        if isinstance(layer, LSTM):
+            field = math.inf
+            yield Row(name, "LSTM", at, layer.channels, counts[own], field)
+            continue
         convolution = plain(layer)
         dense = part.length is not None and own == (
             "first" if isinstance(part, Decoder) else "last"
         )
+        at = convolution.out_length(1 if dense and isinstance(part, Encoder) else at)
         if isinstance(convolution, Conv1d):
             extent = kernel_extent(convolution.kernel_size[0], convolution.dilation)
-            at = 1 if dense and isinstance(part, Encoder) else at
-            at = convolution.out_length(at)
             field += (extent - 1) * spacing
             spacing *= convolution.stride
         else:
-            at = convolution.out_length(at)
             field += (-(-convolution.extent // convolution.spacing) - 1) * spacing
             spacing /= convolution.spacing
         channels = convolution.out_channels
         if dense and isinstance(part, Decoder):
-            at, channels = part.frames, part.channels[0]
-        yield Row(name, _kind(layer, dense=dense), at, channels, counts[own], math.ceil(field))
+            at, channels = part.frames, part.layout.channels[0]
+        seen = field if math.isinf(field) else math.ceil(field)
+        yield Row(name, _kind(layer, dense=dense), at, channels, counts[own], seen)
+
+
+class _Branches:
+    """The receptive field on its way through branches that lie side by side."""
+
+    def __init__(self) -> None:
+        self.branch, self.entered, self.widest = "", Fraction(1), Fraction(1)
+
+    def before(self, name: str, field: Fraction | float) -> Fraction | float:
+        """What one sample has seen before the layer called ``name``, after the one before it."""
+        stage, _, place = name.partition(".branches.")
+        branch = f"{stage}.{place.partition('.')[0]}" if place else ""
+        if branch == self.branch:
+            return field
+        if not self.branch:
+            self.entered = self.widest = field
+        self.widest = max(self.widest, field)
+        self.branch = branch
+        return self.entered if branch else self.widest
 
 
 def _kind(layer: Layer, *, dense: bool) -> str:
@@ -109,7 +132,7 @@ def _next_layer(where: str, names: list[str]) -> str:
     """The layer behind the activation at ``where``."""
     parent, _, _ = where.rpartition(".")  # without `.alpha`
     stage, _, role = parent.rpartition(".")
-    followers = {"activation": ("up", "down"), "first": ("dilated",), "second": ("pointwise",)}
+    followers = {"activation": ("up", "down"), "first": ("dilated",), "second": ("mixing",)}
     for follower in followers.get(role, ("last",)):
         name = f"{stage}.{follower}".strip(".")
         if name in names:

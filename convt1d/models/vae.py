@@ -25,10 +25,10 @@ class VAE(eqx.Module):
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> from convt1d.models import VAE, Decoder, Encoder
+        >>> from convt1d.models import VAE, Decoder, Encoder, Layout
         >>> keys = jax.random.split(jax.random.key(0))
-        >>> shape = dict(strides=(4, 2), channels=(8, 4), dilations=())
-        >>> vae = VAE(Encoder(1, 8, **shape, key=keys[0]), Decoder(1, 4, **shape, key=keys[1]))
+        >>> layout = Layout(strides=(4, 2), channels=(8, 4), dilations=())
+        >>> vae = VAE(Encoder(1, 8, layout, key=keys[0]), Decoder(1, 4, layout, key=keys[1]))
         >>> mean, log_std = vae.encode(jnp.ones((2, 64, 1)))
         >>> mean.shape, vae.decode(mean).shape
         ((2, 8, 4), (2, 64, 1))
