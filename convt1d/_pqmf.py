@@ -260,8 +260,6 @@ def _prototype(bands: int, attenuation: float) -> NDArray[np.float64]:
     while high - low > 1e-12 * width:
         third = (high - low) / 3
         low, high = (
-            (low, high - third)
-            if error(low + third) < error(high - third)
-            else (low + third, high)
+            (low, high - third) if error(low + third) < error(high - third) else (low + third, high)
         )
     return lowpass((low + high) / 2)
