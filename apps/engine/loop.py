@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from apps.engine.checkpoint import Checkpoints
 from apps.engine.log import Log, fetch
 from apps.engine.mesh import place_batch
+from apps.engine.phases import Phase, PhasedStep
 from apps.engine.sample import Sample
 from apps.engine.signals import StopSignal
 from apps.engine.state import TrainState
@@ -44,13 +45,13 @@ class Cadence:
 
 
 class NonFiniteError(RuntimeError):
-    """A loss or a gradient is not a finite number."""
+    """Losses or gradients were not finite numbers, more often in a row than is allowed."""
 
 
 def train(
     state: TrainState,
     *,
-    step: Step,
+    step: Step | PhasedStep,
     batches: Callable[[int], Iterator[Any]],
     mesh: Mesh,
     steps: int,
@@ -61,6 +62,8 @@ def train(
     sample: Callable[[TrainState], Sequence[Sample]] | None = None,
     stop: StopSignal,
     names: Callable[[int], Sequence[str]] | None = None,
+    max_skipped: int = 0,
+    watch: Callable[[Mapping[str, float]], str | None] | None = None,
 ) -> TrainState:
     """Trains until `steps` updates are made or a signal asks to stop, and saves.
 
@@ -69,7 +72,7 @@ def train(
 
     Args:
         state: Where to begin, laid onto the mesh; it is donated.
-        step: From `make_train_step`.
+        step: From `make_train_step` or, if the run has phases, `make_phased_step`.
         batches: Of a number of updates made: the host batches from there on.
         mesh: Where the batches go.
         steps: Updates in the whole run, those before a resume included.
@@ -80,45 +83,65 @@ def train(
         sample: Of a state: examples to be seen and heard.
         stop: The flag that ends the run early.
         names: Of a number of updates made: the records in that batch, for error messages.
+        max_skipped: How many updates of a player in a row may be skipped because a loss or a
+            gradient is not finite; one more ends the run.
+        watch: Of the metrics of each step that is logged: a sentence that a person ought to read,
+            or None. It is printed when it is new.
 
     Returns:
         The state at the end; it is saved.
 
     Raises:
-        NonFiniteError: if a loss or a gradient is not finite; the step is not saved.
+        NonFiniteError: if more updates in a row were skipped; the state, which none of them has
+            changed, is saved.
         CheckpointError: if the last state cannot be saved.
     """
     begun = done = int(fetch(state.step))
     if done >= steps:
         return state
     log.begin(done, steps=steps, devices=mesh.size)
-    watch = _Watch(log, cadence.log, steps, names)
+    reader = _Reader(
+        log, every=cadence.log, steps=steps, skips=_Skips(state, names, max_skipped), watch=watch
+    )
+    course = step if isinstance(step, PhasedStep) else PhasedStep((Phase("", 0, ()),), (step,))
+    told = course.phase(done) if course.is_last(0) else None
     stream = batches(done)
     tested: dict[str, float] = {}
     best_metric = checkpoints.best_metric
-    while done < steps and not stop.requested:
-        state, metrics = step(state, place_batch(next(stream), mesh))
+    while done < steps and not stop.requested and reader.failure is None:
+        if course.phase(done) is not told:
+            reader.write()  # in the order of the steps; the next one is to be compiled anyway
+            told = course.phase(done)
+            log.message(f"step {done}: {told.name}")
+        state, metrics = course.at(done)(state, place_batch(next(stream), mesh))
         done += 1
-        watch.ahead(done, metrics)
+        reader.ahead(done, metrics)
         tested = {}
         if evaluate is not None and _due(done, cadence.evaluate, steps):
-            watch.check()
+            reader.check()
             tested = {f"test/{name}": float(value) for name, value in evaluate(state).items()}
-            watch.write(tested)
-            _expect(best_metric, {**watch.numbers, **tested})
-            best_metric = None  # told once is enough
+            reader.write(tested)
+            if course.is_last(done - 1):  # earlier, what is measured may be yet to come
+                _expect(best_metric, {**reader.numbers, **tested})
+                best_metric = None  # told once is enough
         if sample is not None and _due(done, cadence.sample, steps):
-            watch.write()
+            reader.write()
             log.samples(done, sample(state))
         if _due(done, cadence.save, steps) and done < steps:
-            watch.write()
-            checkpoints.save(done, state, {**watch.numbers, **tested})
+            reader.write()
+            checkpoints.save(done, state, {**reader.numbers, **tested})
     if done == begun:
         return state
-    watch.write()
+    reader.write()
     if stop.requested:
         log.message(f"{stop.received}: saving step {done} and leaving")
-    checkpoints.save(done, state, {**watch.numbers, **tested}, force=True)
+    checkpoints.save(done, state, {**reader.numbers, **tested}, force=True)
+    if reader.failure is not None:
+        raise NonFiniteError(
+            f"{reader.failure}. The run stops; none of it is in the model, which is saved at step "
+            f"{done}. Look at these records, lower the learning rate, or allow more of them in a "
+            f"row than {max_skipped} (`max_skipped`)"
+        )
     return state
 
 
@@ -134,18 +157,28 @@ def _expect(best_metric: str | None, metrics: Mapping[str, float]) -> None:
         )
 
 
-class _Watch:
-    """Reads the metrics of a step while the next one runs, and stops a run that has diverged."""
+class _Reader:
+    """Reads the metrics of a step while the next one runs, and says what is to be known of them.
+
+    Attributes:
+        numbers: The metrics read last.
+        failure: Why the run has to stop, or None.
+    """
 
     def __init__(
         self,
         log: Log,
+        *,
         every: int,
         steps: int,
-        names: Callable[[int], Sequence[str]] | None,
+        skips: "_Skips",
+        watch: Callable[[Mapping[str, float]], str | None] | None,
     ) -> None:
         self.numbers: dict[str, float] = {}
-        self._log, self._every, self._steps, self._names = log, every, steps, names
+        self.failure: str | None = None
+        self._log, self._every, self._steps = log, every, steps
+        self._skips, self._watch = skips, watch
+        self._said: str | None = None
         self._waiting: tuple[int, Metrics] | None = None
         self._unwritten: int | None = None
 
@@ -155,7 +188,7 @@ class _Watch:
         self._waiting = (done, metrics)
 
     def check(self) -> None:
-        """Waits for the metrics at hand and refuses those that are not finite."""
+        """Waits for the metrics at hand, and tells of updates that were skipped."""
         if self._waiting is None:
             return
         done, metrics = self._waiting
@@ -163,9 +196,11 @@ class _Watch:
         self.numbers = {name: float(value) for name, value in fetch(metrics).items()}
         self._unwritten = done
         self._log.step(done, self.numbers)
-        for name, value in self.numbers.items():
-            if name.split("/")[-1] in ("loss", "gradient_norm") and not math.isfinite(value):
-                raise NonFiniteError(self._explain(done, name, value))
+        for sentence, too_many in self._skips.told(done, self.numbers):
+            if too_many and self.failure is None:
+                self.failure = sentence
+            else:
+                self._log.message(sentence)
 
     def write(self, tested: Mapping[str, float] | None = None) -> None:
         """Logs the metrics at hand, once, if their step is one to log or was evaluated."""
@@ -174,11 +209,40 @@ class _Watch:
             return
         if tested or _due(self._unwritten, self._every, self._steps):
             self._log.scalars(self._unwritten, {**self.numbers, **(tested or {})})
+            if self._watch is not None:
+                said = self._watch(self.numbers)
+                if said is not None and said != self._said:
+                    self._log.message(f"step {self._unwritten}: {said}")
+                self._said = said
         self._unwritten = None
 
-    def _explain(self, done: int, name: str, value: float) -> str:
+
+class _Skips:
+    """Words for the updates that the step did not make."""
+
+    def __init__(
+        self, state: TrainState, names: Callable[[int], Sequence[str]] | None, most: int
+    ) -> None:
+        players = state.players.items()
+        self._totals = fetch([(name, player.skips.total) for name, player in players])
+        self._names, self._most = names, most
+
+    def told(self, done: int, numbers: Mapping[str, float]) -> Iterator[tuple[str, bool]]:
+        """Yields a sentence for each player whose update was skipped, and if it is one too many."""
+        before, self._totals = self._totals, []
+        for name, total in before:
+            now = numbers.get(f"{name}/skipped_total", total)  # absent: it has no turn
+            self._totals.append((name, now))
+            if now > total:
+                in_a_row = int(numbers[f"{name}/skipped"])
+                yield self._sentence(done, name, in_a_row, numbers), in_a_row > self._most
+
+    def _sentence(self, done: int, player: str, in_a_row: int, numbers: Mapping[str, float]) -> str:
+        shown = {word: numbers[f"{player}/{word}"] for word in ("loss", "gradient_norm")}
+        reasons = [
+            f"{word} is {value}" for word, value in shown.items() if not math.isfinite(value)
+        ]
+        reason = ", ".join(reasons) or "a loss or gradient was not finite"
         records = "" if self._names is None else f" on {', '.join(self._names(done - 1))}"
-        return (
-            f"step {done}: {name} is {value}{records}. The run stops; its last checkpoint is good. "
-            f"Look at these records, or lower the learning rate"
-        )
+        count = f", {in_a_row} in a row" if in_a_row > 1 else ""
+        return f"step {done}: the update of {player!r} is skipped{count}: {reason}{records}"

@@ -10,16 +10,17 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 _Tree = TypeVar("_Tree")
 
 
-def make_mesh(devices: str | int, batch_size: int) -> Mesh:
+def make_mesh(devices: str | int, batch_size: int, *, accumulate: int = 1) -> Mesh:
     """Returns the mesh that a batch is spread over.
 
     Args:
         devices: `"one"`, `"all"`, or how many.
         batch_size: Examples in a batch, over all devices.
+        accumulate: In how many pieces, one after the other, the batch is computed.
 
     Raises:
-        ValueError: if `devices` is something else, there are not so many, or they do not divide
-            the batch.
+        ValueError: if `devices` is something else, there are not so many, or they and the pieces
+            do not divide the batch.
     """
     available = jax.devices()
     count = {"one": 1, "all": len(available)}.get(devices) if isinstance(devices, str) else devices
@@ -32,11 +33,13 @@ def make_mesh(devices: str | int, batch_size: int) -> Mesh:
             f"`devices` is {devices}, but this process has {len(available)} "
             f"({available[0].platform}): ask for {len(available)} or fewer, or for 'all'"
         )
-    if batch_size % count:
-        below = batch_size - batch_size % count
-        choices = f"{below} or {below + count}" if below else f"{count}"
+    shares = count * accumulate
+    if batch_size % shares:
+        below = batch_size - batch_size % shares
+        choices = f"{below} or {below + shares}" if below else f"{shares}"
+        pieces = f" × {accumulate} pieces (`accumulate`)" if accumulate > 1 else ""
         raise ValueError(
-            f"`batch_size` {batch_size} is not divisible by {count} devices: "
+            f"`batch_size` {batch_size} is not divisible by {count} devices{pieces}: "
             f"use {choices}, or another number of devices"
         )
     # Automatic axes: explicit ones, the default of `jax.make_mesh`, refuse sharded convolutions.
@@ -56,9 +59,9 @@ def state_sharding(leaf: Any, mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Returns where a batch lies: its first axis is spread over the devices."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+def batch_sharding(mesh: Mesh, *, axis: int = 0) -> NamedSharding:
+    """Returns where a batch lies: its first axis, or another one, is spread over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*(None,) * axis, "data"))
 
 
 def place(state: _Tree, mesh: Mesh) -> _Tree:
@@ -102,3 +105,9 @@ def pin(state: _Tree, mesh: Mesh) -> _Tree:
         ),
         state,
     )
+
+
+def spread(batch: _Tree, mesh: Mesh, *, axis: int = 0) -> _Tree:
+    """Fixes, inside a compiled function, that a batch's axis is spread over the devices."""
+    place = batch_sharding(mesh, axis=axis)
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, place), batch)

@@ -13,6 +13,18 @@ Trainable = Callable[[Any], PyTree]
 """Of a model: a tree of booleans, true at every leaf the optimiser may change."""
 
 
+class Skips(eqx.Module):
+    """Updates that were not made because the loss or its gradient was not finite.
+
+    Attributes:
+        in_a_row: Those since the last update that was made.
+        total: All of the run.
+    """
+
+    in_a_row: Int[Array, ""]
+    total: Int[Array, ""]
+
+
 class Player(eqx.Module):
     """One network in training.
 
@@ -20,11 +32,13 @@ class Player(eqx.Module):
         model: The network.
         opt_state: Its optimiser's state.
         ema: The exponential moving average of the model, in buffers of its own, or None.
+        skips: How many of its updates were not made.
     """
 
     model: PyTree
     opt_state: optax.OptState
     ema: PyTree  # None is one too
+    skips: Skips
 
 
 class TrainState(eqx.Module):
@@ -83,7 +97,8 @@ def init_state(
         for name, model in models.items():
             with jax.numpy_dtype_promotion("standard"):  # optax mixes its types
                 opt_state = optimisers[name].init(eqx.filter(model, trainable(model)))
-            players[name] = Player(model, opt_state, ema=model if name in averaged else None)
+            skips = Skips(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+            players[name] = Player(model, opt_state, model if name in averaged else None, skips)
         state = TrainState(step=jnp.zeros((), jnp.int32), key=key, players=players)
         # The state is donated to the step, and a buffer that is donated twice ends the process
         # (a segmentation fault on several devices); so every array, the moving averages' and

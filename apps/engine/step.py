@@ -1,8 +1,8 @@
 """The training step: pure, compiled once, its state donated; the same for every objective."""
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
@@ -10,29 +10,15 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key, PyTree, Scalar
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from apps.engine.mesh import pin
-from apps.engine.state import Player, Trainable, TrainState, averaged, inexact_arrays
+from apps.engine.state import Player, Skips, Trainable, TrainState, averaged, inexact_arrays
+from apps.engine.turn import Metrics, Rules, Turn, gradient, with_keys
 
-Metrics = dict[str, Array]
 Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
 _Structure = Any  # jax.tree_util.PyTreeDef, which type checkers do not see
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One player's move in a step: it is trained, the others are held fixed.
-
-    Attributes:
-        player: Who moves.
-        loss: `loss(model, others, batch, *, keys, step) -> (scalar, metrics)`: the others' models
-            by name, a key for each example, this turn's own, the number of steps made so far, and
-            scalar metrics by name.
-    """
-
-    player: str
-    loss: Callable[..., tuple[Scalar, Mapping[str, Scalar]]]
 
 
 def make_train_step(
@@ -42,25 +28,39 @@ def make_train_step(
     mesh: Mesh,
     ema_decay: float = 0.999,
     trainable: Trainable = inexact_arrays,
+    parts: int = 1,
+    accumulate: int = 1,
+    compute: DTypeLike = jnp.float32,
 ) -> Step:
     """Compiles a sequence of turns into `step(state, batch) -> (state, metrics)`.
 
     The step is a pure function of its arguments: example e of turn t of step s draws from
-    `fold_in(fold_in(fold_in(state.key, s), t), e)`. The state given to it is donated. Metrics are
-    named `player/name`; `player/loss` and `player/gradient_norm` are always among them. When a
-    player has several turns, its last one is reported.
+    `fold_in(fold_in(fold_in(state.key, s), t), e)`. The state given to it is donated.
+
+    An update whose loss or gradient is not finite is not made, and counted: nothing of its player
+    changes, the moving average included. A gradient whose norm overflows is not finite either.
+
+    Metrics are named `player/name`; always among them are `player/loss`, `player/gradient_norm`,
+    `player/skipped` (updates not made since the last one that was) and `player/skipped_total`.
+    When a player has several turns, its last one is reported. When two players move,
+    `gradient_ratio` is the norm of the one that moves first over the other's.
 
     Args:
         turns: The moves, in order; a later one sees what an earlier one changed.
         optimisers: By player.
         mesh: Where the state lies.
-        ema_decay: Of the moving averages, in [0, 1); step s uses
+        ema_decay: Of the moving averages of the players that move, in [0, 1); step s uses
             min(ema_decay, (1 + s) / (10 + s)), so that the first steps are soon forgotten.
         trainable: Of a model: which leaves are trained.
+        parts: Into how many parts a step's batch is divided; each turn sees its own.
+        accumulate: In how many pieces, one after the other, a turn's gradient is computed: less
+            memory for the same gradient, if the loss is a mean over examples.
+        compute: The type in which the models compute; weights, averages and optimisers keep
+            theirs.
 
     Raises:
-        ValueError: if there is no turn, a turn's player has no optimiser, or `ema_decay` is
-            outside [0, 1).
+        ValueError: if there is no turn, a turn's player has no optimiser, its part is not among
+            the parts, or a number or type is out of range.
     """
     if not turns:
         raise ValueError("`turns` is empty: an objective needs at least one turn")
@@ -70,23 +70,34 @@ def make_train_step(
                 f"turn for player {turn.player!r}, but optimisers are given for "
                 f"{sorted(optimisers)}"
             )
+        if not 0 <= turn.part < parts:
+            raise ValueError(
+                f"turn for player {turn.player!r} sees part {turn.part}, but `parts` is {parts}: "
+                f"parts are counted from 0"
+            )
     if not 0 <= ema_decay < 1:
         raise ValueError(f"`ema_decay` is {ema_decay}: it must lie in [0, 1)")
+    rules = Rules(mesh, trainable, parts=parts, accumulate=accumulate, compute=compute)
+    moves = Counter(turn.player for turn in turns)  # in the order in which they first move
 
     def step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         step_key = jax.random.fold_in(state.key, state.step)
         players, metrics = dict(state.players), {}
         for index, turn in enumerate(turns):
-            keys = _example_keys(jax.random.fold_in(step_key, index), batch)
+            examples = with_keys(batch, jax.random.fold_in(step_key, index))
+            others = {name: each.model for name, each in players.items() if name != turn.player}
             player, reported = _move(
-                turn, players, optimisers[turn.player], batch, keys, state.step, trainable
-            )
+                turn, players[turn.player], others, optimisers[turn.player], examples,
+                state.step, rules
+            )  # fmt: skip
             players[turn.player] = player
             metrics |= {f"{turn.player}/{name}": value for name, value in reported.items()}
-        players = {
-            name: _average(player, state.step, ema_decay, trainable)
-            for name, player in players.items()
-        }
+        for name, count in moves.items():
+            made = players[name].skips.total - state.players[name].skips.total < count
+            players[name] = _average(players[name], state.step, ema_decay, trainable, made=made)
+        if len(moves) == 2:
+            first, second = (metrics[f"{name}/gradient_norm"] for name in moves)
+            metrics["gradient_ratio"] = first / second
         return pin((TrainState(state.step + 1, state.key, players), metrics), mesh)
 
     return _compile(step)
@@ -103,13 +114,7 @@ def _compile(step: Step) -> Step:
         arrays: list[Array], batch: PyTree, structure: _Structure, others: tuple[Any, ...]
     ) -> tuple[list[Array], Metrics]:
         state, metrics = step(_join(structure, arrays, others), batch)
-        changed, found, _ = _divide(state)
-        if found != structure:
-            raise TypeError(
-                "the step changed the form of the state: an optimiser has to return a state like "
-                "the one it was given"
-            )
-        return changed, metrics
+        return _divide(state)[0], metrics
 
     def call(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         arrays, structure, others = _divide(state)
@@ -133,37 +138,69 @@ def _join(structure: _Structure, arrays: list[Array], others: tuple[Any, ...]) -
     )
 
 
-def _example_keys(key: Key[Array, ""], batch: PyTree) -> Key[Array, " batch"]:
-    """Returns a key for each example: its noise is the same in whatever part of a batch it is."""
-    count = jax.tree.leaves(batch)[0].shape[0]
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
-
-
 def _move(
     turn: Turn,
-    players: Mapping[str, Player],
+    player: Player,
+    others: Mapping[str, Any],
     optimiser: optax.GradientTransformation,
-    batch: PyTree,
-    keys: Key[Array, " batch"],
+    examples: tuple[PyTree, Key[Array, " batch"]],
     step: Int[Array, ""],
-    trainable: Trainable,
+    rules: Rules,
 ) -> tuple[Player, Metrics]:
-    player = players[turn.player]
-    others = {name: other.model for name, other in players.items() if name != turn.player}
-    learned, fixed = eqx.partition(player.model, trainable(player.model))
-
-    def loss(learned: PyTree) -> tuple[Scalar, Mapping[str, Scalar]]:
-        return turn.loss(eqx.combine(learned, fixed), others, batch, keys=keys, step=step)
-
-    (value, metrics), gradients = jax.value_and_grad(loss, has_aux=True)(learned)
+    slope, value, metrics = gradient(turn, player.model, others, examples, step, rules=rules)
+    norm = optax.tree.norm(slope)
+    # The norm is needed anyway, and finite only where every number of the gradient is.
+    good = jnp.isfinite(value) & jnp.isfinite(norm)
+    learned, fixed = eqx.partition(player.model, rules.trainable(player.model))
+    # What this turn does not move has gradient 0 for the optimiser, so that its state keeps its
+    # form; the update it may make of that, of momentum and weight decay, is dropped below.
+    gradients = jax.tree.map(
+        lambda leaf, found: jnp.zeros_like(leaf) if found is None else found, learned, slope
+    )
     with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
         updates, opt_state = optimiser.update(gradients, player.opt_state, learned)
-    model = eqx.combine(eqx.apply_updates(learned, updates), fixed)
-    reported = {**metrics, "loss": value, "gradient_norm": optax.tree.norm(gradients)}
-    return Player(model=model, opt_state=opt_state, ema=player.ema), reported
+    changed = eqx.apply_updates(learned, updates)
+    learned = jax.tree.map(
+        lambda old, new, found: old if found is None else jnp.where(good, new, old),
+        learned, changed, slope,
+    )  # fmt: skip
+    skips = Skips(
+        in_a_row=jnp.where(good, 0, player.skips.in_a_row + 1),
+        total=player.skips.total + jnp.where(good, 0, 1),
+    )
+    reported = {
+        **metrics,
+        "loss": value,
+        "gradient_norm": norm,
+        "skipped": skips.in_a_row.astype(jnp.float32),
+        "skipped_total": skips.total.astype(jnp.float32),
+    }
+    opt_state = _kept(opt_state, player.opt_state, good)
+    return Player(eqx.combine(learned, fixed), opt_state, player.ema, skips), reported
 
 
-def _average(player: Player, step: Int[Array, ""], decay: float, trainable: Trainable) -> Player:
+def _kept(new: optax.OptState, old: optax.OptState, good: Bool[Array, ""]) -> optax.OptState:
+    """Returns the new state of an optimiser, or the old one after a bad gradient."""
+
+    def form(state: optax.OptState) -> Any:
+        return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), eqx.filter(state, eqx.is_array))
+
+    if form(new) != form(old):
+        raise TypeError(
+            "the step changed the form of the state: an optimiser has to return a state like "
+            "the one it was given"
+        )
+    return jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, new, old)
+
+
+def _average(
+    player: Player,
+    step: Int[Array, ""],
+    decay: float,
+    trainable: Trainable,
+    *,
+    made: Bool[Array, ""],
+) -> Player:
     if player.ema is None:
         return player
     count = step.astype(jnp.float32)
@@ -171,13 +208,13 @@ def _average(player: Player, step: Int[Array, ""], decay: float, trainable: Trai
 
     def follow(ema: Float[Array, "..."], new: Float[Array, "..."]) -> Float[Array, "..."]:
         weight = (1 - decay_now).astype(ema.dtype)
-        return ema + weight * (new - ema)
+        return jnp.where(made, ema + weight * (new - ema), ema)
 
     spec = trainable(player.model)
     # What is not trained stays as it is, in the average's own buffers.
     moving, still = eqx.partition(player.ema, spec)
     moving = jax.tree.map(follow, moving, eqx.filter(player.model, spec))
-    return Player(model=player.model, opt_state=player.opt_state, ema=eqx.combine(moving, still))
+    return Player(player.model, player.opt_state, eqx.combine(moving, still), player.skips)
 
 
 def make_eval_step(turns: Sequence[Turn], *, mesh: Mesh) -> Callable[[TrainState, PyTree], Metrics]:
@@ -196,7 +233,7 @@ def make_eval_step(turns: Sequence[Turn], *, mesh: Mesh) -> Callable[[TrainState
         models: dict[str, Any] = averaged(state)
         metrics: Metrics = {}
         for index, turn in enumerate(turns):
-            keys = _example_keys(jax.random.fold_in(state.key, index), batch)
+            _, keys = with_keys(batch, jax.random.fold_in(state.key, index))
             others = {name: model for name, model in models.items() if name != turn.player}
             model = models[turn.player]
             value, reported = turn.loss(model, others, batch, keys=keys, step=state.step)

@@ -153,6 +153,7 @@ class Run:
         cadence: Cadence | None = None,
         keep: Mapping[str, Any] | None = None,
         stop: StopSignal | None = None,
+        told: list[str] | None = None,
         **options: Any,
     ) -> TrainState:
         """Trains up to `steps`, from the newest checkpoint if there is one."""
@@ -161,6 +162,8 @@ class Run:
             Checkpoints(self.checkpoints, **(keep or {})) as checkpoints,
             Log(self.folder, console=Console(quiet=True)) as log,
         ):
+            if told is not None:
+                log.message = told.append
             found = checkpoints.restore(state)
             options.setdefault("batches", batches)
             with jax.transfer_guard("disallow"):  # nothing leaves the device but in the log

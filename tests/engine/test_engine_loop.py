@@ -1,5 +1,4 @@
 import json
-import math
 import signal
 
 import equinox as eqx
@@ -133,40 +132,81 @@ def test_the_host_runs_one_step_ahead(tmp_path, monkeypatch):
     assert events == ["step", "step", "fetch", "step", "fetch", "step", "fetch", "fetch"]
 
 
-def poisoned(start):
-    for index, batch in enumerate(batches(start), start):
-        yield np.full_like(batch, np.nan) if index == 6 else batch
+def poisoned(*steps):
+    def batches_with_poison(start):
+        for index, batch in enumerate(batches(start), start):
+            yield np.full_like(batch, np.nan) if index in steps else batch
+
+    return batches_with_poison
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path):
+def named(step):
+    return f"{step}a.wav", f"{step}b.wav"
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_and_a_good_state_is_saved(tmp_path):
     run = Run(tmp_path)
-    said = r"step 7: vae/gradient_norm is nan on 6a.wav, 6b.wav. The run stops; its last checkpoint"
+    said = (
+        r"step 7: the update of 'vae' is skipped: loss is nan, gradient_norm is nan on 6a.wav, "
+        r"6b.wav. The run stops; none of it is in the model, which is saved at step 8. Look at"
+    )
     with pytest.raises(NonFiniteError, match=said):
-        run.train(
-            20,
-            batches=poisoned,
-            cadence=Cadence(log=1, evaluate=7, sample=7, save=1),
-            names=lambda step: (f"{step}a.wav", f"{step}b.wav"),
-            evaluate=lambda state: {},
-            sample=lambda state: [],
-        )
-    assert max(saved(run)) == 6
-    assert all(np.all(np.isfinite(value)) for value in values(run.train(6)))
-    assert all(math.isfinite(row["vae/loss"]) for row in record(run))
+        run.train(20, batches=poisoned(6), cadence=QUIET, names=named)
+    assert saved(run) == [8]
+    assert all(np.all(np.isfinite(value)) for value in values(run.train(8)))
+    assert [row["vae/loss"] is None for row in record(run)] == [*[False] * 6, True, False]
+    assert [row["vae/skipped"] for row in record(run)] == [0, 0, 0, 0, 0, 0, 1, 0]
 
 
-def test_a_gradient_that_is_not_finite_stops_the_run_too(tmp_path, monkeypatch):
-    run = Run(tmp_path)
-    inner, infinite = run.step, jnp.asarray(jnp.inf)
+@pytest.mark.parametrize("at", [3, 4])
+def test_bad_gradients_are_skipped_and_told_and_stop_the_run_when_they_are_too_many(tmp_path, at):
+    run, told = Run(tmp_path), []
+    options = {"cadence": QUIET, "max_skipped": 2, "names": named, "told": told}
+    state = run.train(20, batches=poisoned(at, 9, 10), **options)
+    assert int(state.players["vae"].skips.total) == 3
+    assert told == [
+        f"step {at + 1}: the update of 'vae' is skipped: loss is nan, gradient_norm is nan on "
+        f"{at}a.wav, {at}b.wav",
+        "step 10: the update of 'vae' is skipped: loss is nan, gradient_norm is nan on "
+        "9a.wav, 9b.wav",
+        "step 11: the update of 'vae' is skipped, 2 in a row: loss is nan, gradient_norm is nan "
+        "on 10a.wav, 10b.wav",
+    ]
+    told.clear()
+    with pytest.raises(NonFiniteError, match=r"step 25: .* skipped, 3 in a row: .* on 24a.wav"):
+        run.train(40, batches=poisoned(22, 23, 24), **options)
+    assert len(told) == 2
+    assert saved(run)[-1] == 26
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    assert run.train(26).step == 26
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
-    def step(state, batch):
-        state, metrics = inner(state, batch)
-        return state, {**metrics, "vae/gradient_norm": infinite}
 
-    monkeypatch.setattr(run, "step", step)
-    with pytest.raises(NonFiniteError, match=r"step 1: vae/gradient_norm is inf. The run stops"):
-        run.train(3)
-    assert saved(run) == []
+def test_skipping_changes_no_bit_of_a_run_without_bad_gradients(tmp_path):
+    strict, patient = Run(tmp_path / "strict"), Run(tmp_path / "patient")
+    assert same_bits(strict.train(7, max_skipped=0), patient.train(7, max_skipped=9))
+    assert record(strict) == record(patient)
+
+
+def test_skips_are_counted_over_a_resume(tmp_path):
+    run, told = Run(tmp_path), []
+    run.train(5, batches=poisoned(4), max_skipped=2, told=told)
+    with pytest.raises(NonFiniteError, match=r"step 7: .* skipped, 3 in a row"):
+        run.train(9, batches=poisoned(5, 6), max_skipped=2, told=told)
+    assert [line.split(":")[0] for line in told] == ["step 5", "step 6"]
+
+
+def test_what_an_objective_has_to_say_is_printed_when_it_is_new(tmp_path):
+    run, told, seen = Run(tmp_path), [], []
+    words = {4: "bad", 6: "bad", 8: "worse", 12: "worse"}
+
+    def watch(numbers):
+        seen.append(numbers["vae/loss"])
+        return words.get(2 * len(seen))
+
+    run.train(14, cadence=Cadence(log=2, evaluate=0, sample=0, save=0), watch=watch, told=told)
+    assert told == ["step 4: bad", "step 8: worse", "step 12: worse"]
+    assert seen == [row["vae/loss"] for row in record(run)]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
