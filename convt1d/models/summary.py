@@ -11,6 +11,7 @@ import jax
 from convt1d._convolution import Conv1d
 from convt1d._geometry import kernel_extent
 from convt1d.models.blocks import Layer, plain
+from convt1d.models.conditional import Conditional
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
 from convt1d.models.recurrent import LSTM
@@ -38,8 +39,10 @@ class Row(NamedTuple):
     receptive_field: int | float
 
 
-def summary(model: VAE | Decoder | Encoder, length: int) -> list[Row]:
+def summary(model: VAE | Conditional | Decoder | Encoder, length: int) -> list[Row]:
     """The layers of ``model`` for a signal of ``length`` samples, in the order of passing.
+
+    A conditional decoder's vectors are looked up, not passed: their rows are of length one.
 
     Example:
         >>> import jax, convt1d
@@ -51,6 +54,10 @@ def summary(model: VAE | Decoder | Encoder, length: int) -> list[Row]:
     match model:
         case VAE():
             parts = [("encoder", model.encoder), ("decoder", model.decoder)]
+        case Conditional():
+            kind = f"Embedding of {model.classes}"
+            vectors = Row("vectors", kind, 1, model.embedding, model.vectors.size, 1)
+            return [vectors, *_rows("decoder", model.decoder, length)]
         case _:
             parts = [("", model)]
     return [row for name, part in parts for row in _rows(name, part, length)]
