@@ -15,6 +15,7 @@ from convt1d._convolution import Conv1d as Conv1d
 from convt1d._layers import ConvTranspose1d as ConvTranspose1d
 from convt1d._parameters import Frozen as Frozen
 from convt1d._parameters import trainable as trainable
+from convt1d._pqmf import PQMF as PQMF
 from convt1d._stream_parts import stream_chain as stream_chain
 from convt1d._stream_parts import stream_sum as stream_sum
 from convt1d._stream_samples import stream_pointwise as stream_pointwise
