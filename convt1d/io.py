@@ -17,7 +17,15 @@ from convt1d._convolution import Conv1d
 from convt1d._layers import ConvTranspose1d
 from convt1d._parameters import Frozen
 from convt1d._weight_norm import WeightNorm
-from convt1d.models import VAE, Conditional, Decoder, Encoder, Layout
+from convt1d.models import (
+    VAE,
+    Conditional,
+    Decoder,
+    Encoder,
+    Layout,
+    MelFrontEnd,
+    Vocoder,
+)
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 FORMAT = 2
@@ -25,7 +33,7 @@ FORMAT = 2
 _CLASSES = {
     kind.__name__: kind
     for kind in (
-        *(VAE, Conditional, Decoder, Encoder, Layout),
+        *(VAE, Vocoder, MelFrontEnd, Conditional, Decoder, Encoder, Layout),
         *(ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm),
     )
 }

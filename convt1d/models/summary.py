@@ -1,21 +1,25 @@
 """What a model is made of, layer by layer, as rows of a table."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 
 from convt1d._convolution import Conv1d
 from convt1d._geometry import kernel_extent
+from convt1d._parameters import trainable
+from convt1d.models.bands import Banded, BandedEncoder, Heads
 from convt1d.models.blocks import Layer, plain
 from convt1d.models.conditional import Conditional
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
 from convt1d.models.recurrent import LSTM
 from convt1d.models.vae import VAE
+from convt1d.models.vocoder import Vocoder
 
 
 class Row(NamedTuple):
@@ -39,10 +43,17 @@ class Row(NamedTuple):
     receptive_field: int | float
 
 
-def summary(model: VAE | Conditional | Decoder | Encoder, length: int) -> list[Row]:
+def summary(model: eqx.Module, length: int) -> list[Row]:
     """The layers of ``model`` for a signal of ``length`` samples, in the order of passing.
 
-    A conditional decoder's vectors are looked up, not passed: their rows are of length one.
+    A conditional decoder's vectors are looked up, not passed: their row is of length one.
+
+    Args:
+        model: one of `convt1d.models`.
+        length: of the signal that it makes or takes.
+
+    Raises:
+        ValueError: if ``model`` is of another class.
 
     Example:
         >>> import jax, convt1d
@@ -51,46 +62,120 @@ def summary(model: VAE | Conditional | Decoder | Encoder, length: int) -> list[R
         >>> [row.length for row in convt1d.summary(decoder, 80)]
         [10, 40, 80, 80]
     """
+    return list(_rows("", model, length, _Place()))
+
+
+@dataclasses.dataclass
+class _Place:
+    """Between two layers: how long the signal is there, and what one of its samples has seen."""
+
+    at: int = 0
+    field: Fraction | float = Fraction(1)
+    spacing: Fraction = Fraction(1)  # both in samples of the network's input
+
+    def pass_by(self, *, extent: int, stride: int = 1, up: bool = False) -> None:
+        """Go through a convolution, or a transposed one."""
+        if up:
+            self.field += (-(-extent // stride) - 1) * self.spacing
+            self.spacing /= stride
+        else:
+            self.field += (extent - 1) * self.spacing
+            self.spacing *= stride
+
+    def row(self, name: str, kind: str, channels: int, parameters: int) -> Row:
+        """What has just been passed."""
+        seen = math.inf if self.field == math.inf else math.ceil(self.field)
+        return Row(name, kind, self.at, channels, parameters, seen)
+
+
+def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
+    """The rows of a model or of a part called ``prefix``; ``place`` is moved behind it."""
+
+    def named(name: str) -> str:
+        return f"{prefix}.{name}".strip(".")
+
     match model:
+        case Decoder() | Encoder():
+            yield from _layer_rows(prefix, model, length, place)
         case VAE():
-            parts = [("encoder", model.encoder), ("decoder", model.decoder)]
+            yield from _rows(named("encoder"), model.encoder, length, place)
+            yield from _rows(named("decoder"), model.decoder, length, _Place())
+        case Vocoder():
+            yield from _rows(named("decoder"), model.decoder, length, place)
         case Conditional():
             kind = f"Embedding of {model.classes}"
-            vectors = Row("vectors", kind, 1, model.embedding, model.vectors.size, 1)
-            return [vectors, *_rows("decoder", model.decoder, length)]
+            yield Row(named("vectors"), kind, 1, model.embedding, model.vectors.size, 1)
+            yield from _rows(named("decoder"), model.decoder, length, place)
+        case Heads():
+            yield from _rows(named("decoder"), model.decoder, length, place)
+            yield from _head_rows(prefix, model, place)
+        case Banded():
+            bands = model.pqmf.bands
+            yield from _rows(named("decoder"), model.decoder, -(-length // bands), place)
+            place.pass_by(extent=model.pqmf.filters.array.shape[1], stride=bands, up=True)
+            place.at *= bands
+            yield place.row(named("pqmf"), f"PQMF s{bands}", model.signal, 0)
+        case BandedEncoder():
+            bands = model.pqmf.bands
+            place.pass_by(extent=model.pqmf.filters.array.shape[1], stride=bands)
+            place.at = -(-length // bands)
+            yield place.row(named("pqmf"), f"PQMF s{bands}", model.encoder.signal, 0)
+            yield from _rows(named("encoder"), model.encoder, place.at, place)
         case _:
-            parts = [("", model)]
-    return [row for name, part in parts for row in _rows(name, part, length)]
+            raise ValueError(
+                f"`model` is a {type(model).__name__}, which is none of convt1d.models: "
+                "summarise the models that it is made of."
+            )
 
 
-def _rows(prefix: str, part: Decoder | Encoder, length: int) -> Iterator[Row]:
-    at = length if isinstance(part, Encoder) else -(-length // part.hop)
-    field, spacing = Fraction(1), Fraction(1)  # in samples of the part's input
+def _layer_rows(prefix: str, part: Decoder | Encoder, length: int, place: _Place) -> Iterator[Row]:
+    place.at = length if isinstance(part, Encoder) else -(-length // part.hop)
     counts, branches = _parameters_by_layer(part), _Branches()
     for own, layer in part.layers():
         name = f"{prefix}.{own}".strip(".")
-        field = branches.before(own, field)
-        if isinstance(layer, LSTM):
-            field = math.inf
-            yield Row(name, "LSTM", at, layer.channels, counts[own], field)
-            continue
-        convolution = plain(layer)
+        place.field = branches.before(own, place.field)
         dense = part.length is not None and own == (
             "first" if isinstance(part, Decoder) else "last"
         )
-        at = convolution.out_length(1 if dense and isinstance(part, Encoder) else at)
-        if isinstance(convolution, Conv1d):
-            extent = kernel_extent(convolution.kernel_size[0], convolution.dilation)
-            field += (extent - 1) * spacing
-            spacing *= convolution.stride
-        else:
-            field += (-(-convolution.extent // convolution.spacing) - 1) * spacing
-            spacing /= convolution.spacing
-        channels = convolution.out_channels
+        if dense and isinstance(part, Encoder):
+            place.at = 1
+        row = _through(name, layer, counts[own], place)
+        if dense:
+            row = row._replace(kind="Dense")
         if dense and isinstance(part, Decoder):
-            at, channels = part.frames, part.layout.channels[0]
-        seen = field if math.isinf(field) else math.ceil(field)
-        yield Row(name, _kind(layer, dense=dense), at, channels, counts[own], seen)
+            place.at = part.frames
+            row = row._replace(length=place.at, channels=part.layout.channels[0])
+        yield row
+
+
+def _head_rows(prefix: str, heads: Heads, place: _Place) -> Iterator[Row]:
+    """The heads, each of which begins where the decoder's features end."""
+    counts, begin = _parameters_by_layer(heads), dataclasses.replace(place)
+    for own, layer in list(heads.layers())[len(list(heads.decoder.layers())) :]:
+        here = place if own.startswith("noise") and not own.endswith(".0") else begin
+        place = dataclasses.replace(here)
+        yield _through(f"{prefix}.{own}".strip("."), layer, counts[own], place)
+
+
+def _through(name: str, layer: Layer | LSTM, parameters: int, place: _Place) -> Row:
+    """The row of one layer."""
+    if isinstance(layer, LSTM):
+        place.field = math.inf
+        return place.row(name, "LSTM", layer.channels, parameters)
+    convolution = plain(layer)
+    place.at = convolution.out_length(place.at)
+    taps = f"K{convolution.kernel_size[0]}"
+    if isinstance(convolution, Conv1d):
+        stride, dilation = convolution.stride, convolution.dilation
+        extent = kernel_extent(convolution.kernel_size[0], dilation)
+        place.pass_by(extent=extent, stride=stride)
+    else:
+        stride, dilation = convolution.spacing, 1
+        place.pass_by(extent=convolution.extent, stride=stride, up=True)
+    factor = f" s{stride}" if stride > 1 else ""
+    kind = f"{type(convolution).__name__} {taps}{factor}"
+    kind += f" d{dilation}" if dilation > 1 else ""
+    return place.row(name, kind, convolution.out_channels, parameters)
 
 
 class _Branches:
@@ -112,23 +197,11 @@ class _Branches:
         return self.entered if branch else self.widest
 
 
-def _kind(layer: Layer, *, dense: bool) -> str:
-    convolution = plain(layer)
-    if dense:
-        return "Dense"
-    taps = f"K{convolution.kernel_size[0]}"
-    factor = f" s{convolution.stride}" if convolution.stride > 1 else ""
-    dilation = convolution.dilation if isinstance(convolution, Conv1d) else 1
-    return f"{type(convolution).__name__} {taps}{factor}" + (
-        f" d{dilation}" if dilation > 1 else ""
-    )
-
-
-def _parameters_by_layer(part: Decoder | Encoder) -> dict[str, int]:
+def _parameters_by_layer(part: Decoder | Encoder | Heads) -> dict[str, int]:
     """Learned numbers of each layer; an activation's count with the layer that follows it."""
     names = [name for name, _ in part.layers()]
     counts = dict.fromkeys(names, 0)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(part, eqx.is_inexact_array)):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(part, trainable(part))):
         where = jax.tree_util.keystr(path, simple=True, separator=".")
         owner = next((name for name in names if where.startswith(f"{name}.")), None)
         counts[owner or _next_layer(where, names)] += leaf.size
