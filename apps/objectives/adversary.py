@@ -71,25 +71,23 @@ class Adversary:
             making, looking, mixing = _split(keys, 3)
             made = jax.lax.stop_gradient(fake(others, batch, making)).astype(real.dtype)
             verdict = model(
-                jnp.concatenate([real, made]),
-                keys=_split(looking, 2).reshape(-1),
-                label=None if label is None else jnp.concatenate([label, label]),
+                _pairs(real, made),
+                keys=_pairs(*_split(looking, 2)),
+                label=None if label is None else _pairs(label, label),
             )
-            count = real.shape[0]
-            judged = [(scores[:count], scores[count:]) for scores in verdict.scores]
-            game = losses.game(self.kind)
-            parts = [game.critic(real_scores, made_scores) for real_scores, made_scores in judged]
-            value = sum(parts[1:], parts[0]) / len(parts)
+            value = _mean(
+                [losses.game(self.kind).critic(*_apart(scores)) for scores in verdict.scores]
+            )
             penalty = self._penalty(model, real, made, mixing, label)
-            means = verdict.means()
+            real_means, made_means = _apart(verdict.means())
             return value + penalty, {
-                "real": jnp.mean(means[:count]),
-                "fake": jnp.mean(means[count:]),
-                "accuracy": _share_in_order(means[:count], means[count:]),
+                "real": jnp.mean(real_means),
+                "fake": jnp.mean(made_means),
+                "accuracy": _share_in_order(real_means, made_means),
                 "penalty": penalty,
             }
 
-        return Turn(CRITIC, loss, part=part) if part else Turn(CRITIC, loss)  # pyright: ignore
+        return Turn(CRITIC, loss, part=part)
 
     def persuade(
         self,
@@ -116,8 +114,7 @@ class Adversary:
         """
         verdict = critic(made, keys=keys, label=label)
         persuade = losses.game(self.kind).maker
-        parts = [persuade(scores) for scores in verdict.scores]
-        adversarial = sum(parts[1:], parts[0]) / len(parts)
+        adversarial = _mean([persuade(scores) for scores in verdict.scores])
         features = jnp.zeros((), adversarial.dtype)
         if self.feature_weight:
             # The same keys: shuffled phases must be the same in both, or features would not meet.
@@ -164,6 +161,22 @@ def _signal(batch: Any) -> Float[Array, "batch length channels"]:
 def _split(keys: Key[Array, " batch"], count: int) -> Key[Array, "count batch"]:
     """So many independent keys for each example."""
     return jax.vmap(lambda key: jax.random.split(key, count), out_axes=1)(keys)
+
+
+def _pairs(real: Array, made: Array) -> Array:
+    """Real and made records in turn, as one batch: over several devices none has to move."""
+    both = jnp.stack([real, made], axis=1)
+    return both.reshape(-1, *real.shape[1:])
+
+
+def _apart(both: Array) -> tuple[Array, Array]:
+    """What `_pairs` joined."""
+    both = both.reshape(-1, 2, *both.shape[1:])
+    return both[:, 0], both[:, 1]
+
+
+def _mean(parts: list[Scalar]) -> Scalar:
+    return jnp.mean(jnp.stack(parts))
 
 
 def _share_in_order(real: Float[Array, " batch"], made: Float[Array, " batch"]) -> Scalar:

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from apps.objectives.critics.verdict import Label, Layer, Scores, convolution
+from apps.objectives.critics.layers import Label, Layer, convolution, labelled
 from convt1d import Conv1d
 
 SLOPE = 0.2
@@ -58,7 +58,7 @@ class WaveCritic(eqx.Module):
         *,
         keys: Key[Array, " batch"] | None,
         label: Int[Array, " batch"] | None,
-    ) -> tuple[Scores, tuple[Array, ...]]:
+    ) -> tuple[Float[Array, "batch positions"], tuple[Array, ...]]:
         """Scores and features."""
         features: list[Array] = []
         for i, layer in enumerate(self.layers):
@@ -68,9 +68,9 @@ class WaveCritic(eqx.Module):
             signal = jax.nn.leaky_relu(layer(signal), SLOPE)
             features.append(signal)
         scores = self.score(signal)[..., 0]
-        if self.label is not None and label is not None:
-            scores = scores + jnp.mean(self.label(label, signal), axis=1, keepdims=True)
-        return scores, tuple(features)
+        seen = jnp.mean(signal, axis=1, keepdims=True)  # a dense score has one position
+        seen = jnp.broadcast_to(seen, (*scores.shape, seen.shape[2]))
+        return labelled(scores, self.label, label, seen), tuple(features)
 
 
 def shuffle_phase(
