@@ -141,32 +141,26 @@ def measure(
         For each metric its mean, and its standard deviation over records; the latter is None for
         a metric of the whole set.
     """
-    import numpy as np
     from rich.progress import track
 
-    from apps.metrics.series import correlation_difference
-    from apps.objectives import vae
+    from apps import build
 
-    signal, count = run.signal, -(-len(records) // wanted.batch_size)
     batches = track(
         _batches(records, wanted.batch_size),
         "measuring",
-        total=count,
+        total=-(-len(records) // wanted.batch_size),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
-    scores = vae.scores(run.model, batches, rate=signal.rate, unscale=signal.unscale)
-    results: dict[str, dict[str, float | None]] = {
-        name: {"mean": float(values.mean()), "std": float(values.std())}
-        for name, values in scores.items()
+    objective = build.objective(run.config, run.signal, seed=wanted.seed)
+    return {
+        name: {
+            "mean": float(values.mean()),
+            "std": float(values.std()) if len(values) == len(records) else None,
+        }
+        for name, values in objective.scores(run.model, batches).items()
     }
-    if signal.kind == "series":
-        real = np.concatenate(list(_batches(records, wanted.batch_size)))
-        new = vae.sample(run.model, len(real), length=signal.length, seed=wanted.seed)
-        apart = correlation_difference(signal.unscale(new), signal.unscale(real))
-        results["correlation_difference"] = {"mean": apart, "std": None}
-    return results
 
 
 def _records(wanted: Evaluate, run: "Trained") -> "Source":

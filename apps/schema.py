@@ -128,8 +128,8 @@ def nearest(word: str, choices: Sequence[str]) -> str:
     The last part of a dotted key is compared too, so that ``steps`` finds ``train.steps``.
     """
     last = word.rpartition(".")[2]
-    outer_last = sorted(reversed(choices), key=lambda choice: -choice.count("."))
-    by_last = {choice.rpartition(".")[2]: choice for choice in outer_last}
+    outer_first = sorted(choices, key=lambda choice: choice.count("."))
+    by_last = {choice.rpartition(".")[2]: choice for choice in reversed(outer_first)}
     if last in by_last:
         return f"; did you mean {by_last[last]!r}?"
     for match in difflib.get_close_matches(word, choices, n=1, cutoff=0.6):

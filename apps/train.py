@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # what brings jax is imported once the config is right
     from apps.data import Loader, Signal, Source
     from apps.engine.checkpoint import Checkpoints
     from apps.engine.log import Log
+    from apps.engine.phases import PhasedStep
     from apps.engine.state import TrainState
-    from apps.engine.step import Step
+    from apps.objectives.objective import Objective
 
 DOOR = Door(
     command="python -m apps.train",
@@ -81,15 +82,17 @@ def train(wanted: Config) -> int:
                 cadence=build.cadence(wanted),
                 checkpoints=run.checkpoints,
                 log=run.log,
-                evaluate=build.evaluator(wanted, run.test),
-                sample=build.sampler(wanted, run.test),
+                evaluate=build.evaluator(wanted, run.test, run.aim),
+                sample=build.sampler(wanted, run.test, run.aim),
                 stop=stop,
                 names=run.loader.names,
+                watch=run.aim.watch() if run.aim.watch else None,
+                max_skipped=wanted.train.max_skipped,
             )
         except (loop.NonFiniteError, RecordError, CheckpointError) as error:
             run.log.message(str(error))
             return 1
-    farewell(console, folder)
+    farewell(console, folder, needs_input=wanted.objective.kind in ("vocoder", "upsampler"))
     if stop.requested:
         raise command_line.Stopped
     return 0
@@ -98,8 +101,9 @@ def train(wanted: Config) -> int:
 class Run(NamedTuple):
     """All that a loop needs."""
 
+    aim: "Objective"
     state: "TrainState"
-    step: "Step"
+    step: "PhasedStep"
     loader: "Loader"
     test: "Source"
     mesh: "Mesh"
@@ -121,10 +125,11 @@ def prepare(wanted: Config, folder: Path, console: "Console", stack: ExitStack) 
     try:
         training, test = build.source(wanted, "train"), build.source(wanted, "test")
         signal = training.signal
-        loader, mesh = build.loader(wanted, training), build.mesh(wanted)
-        step = build.step(wanted, signal, mesh)
+        aim, mesh = build.objective(wanted, signal), build.mesh(wanted)
+        loader = build.loader(wanted, training, parts=aim.parts)
+        step = build.step(wanted, aim, mesh)
         template = build.template(wanted, signal, mesh)
-        checkpoints = stack.enter_context(build.checkpoints(wanted, folder))
+        checkpoints = stack.enter_context(build.checkpoints(wanted, folder, aim))
         begin_folder(wanted, folder, signal)
         log = stack.enter_context(Log(folder, console=console))
         found = checkpoints.restore(template)
@@ -132,9 +137,9 @@ def prepare(wanted: Config, folder: Path, console: "Console", stack: ExitStack) 
         raise ConfigError(str(error)) from error
     introduce(console, wanted, records=(training, test), mesh=mesh)
     done, state = found or (0, build.begun(wanted, signal, mesh))
-    tabulate(console, state, signal.length)
+    tabulate(console, state, aim.product, signal.length)
     tell_start(console, wanted, folder, done)
-    return Run(state, step, loader, test, mesh, checkpoints, log)
+    return Run(aim, state, step, loader, test, mesh, checkpoints, log)
 
 
 def find_folder(wanted: Config) -> Path:
@@ -223,28 +228,32 @@ def version(package: str) -> str:
         return "(from its folder)"
 
 
-def tabulate(console: "Console", state: "TrainState", length: int) -> None:
-    """Show the layers of every player."""
+def tabulate(console: "Console", state: "TrainState", product: str, length: int) -> None:
+    """Show the layers of the network that is used afterwards, and the size of the others."""
+    import equinox as eqx
+    import jax
     from rich.table import Table
 
     import convt1d
 
+    rows = convt1d.summary(state.players[product].model, length)
+    total = sum(row.parameters for row in rows)
+    title = f"{product}, {total:,} parameters"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("layer", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for column in ("output", "parameters", "receptive\nfield"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        short = row.name.replace("stages.", "").replace("units.", "")
+        output = f"{row.length} × {row.channels}"
+        table.add_row(short, row.kind, output, f"{row.parameters:,}", f"{row.receptive_field:,}")
+    console.print(table)
     for name, player in state.players.items():
-        rows = convt1d.summary(player.model, length)
-        total = sum(row.parameters for row in rows)
-        title = f"{name}, {total:,} parameters"
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        table.add_column("layer", no_wrap=True)
-        table.add_column("kind", no_wrap=True)
-        for column in ("output", "parameters", "receptive\nfield"):
-            table.add_column(column, justify="right")
-        for row in rows:
-            short = row.name.replace("stages.", "").replace("units.", "")
-            output = f"{row.length} × {row.channels}"
-            table.add_row(
-                short, row.kind, output, f"{row.parameters:,}", f"{row.receptive_field:,}"
-            )
-        console.print(table)
+        if name != product:
+            learned = eqx.filter(player.model, convt1d.trainable(player.model))
+            count = sum(leaf.size for leaf in jax.tree.leaves(learned))
+            console.print(f"[italic]{name}, {count:,} parameters[/italic]", highlight=False)
 
 
 def tell_start(console: "Console", wanted: Config, folder: Path, done: int) -> None:
@@ -260,14 +269,14 @@ def tell_start(console: "Console", wanted: Config, folder: Path, done: int) -> N
     console.print("\n".join([text, *(f"  {each}" for each in changed)]), soft_wrap=True)
 
 
-def farewell(console: "Console", folder: Path) -> None:
+def farewell(console: "Console", folder: Path, *, needs_input: bool) -> None:
     """Say where to look and what to do next."""
     run = f"run={shown(folder)}"
     rows = {
         "hear, see": shown(folder / "samples"),
         "curves": f"tensorboard --logdir {shown(folder / 'tensorboard')}",
         "measure": f"python -m apps.evaluate {run}",
-        "generate": f"python -m apps.generate {run} mode=sample",
+        "generate": f"python -m apps.generate {run}" + (" input=FILE" if needs_input else ""),
     }
     for name, text in rows.items():
         console.print(f"[bold]{name:<11}[/bold]{text}", highlight=False, soft_wrap=True)

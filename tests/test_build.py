@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from apps import build
+from apps import config as settings
 from apps.command_line import CONF, read, sort
 from apps.config import Config
-from apps.data import Signal, write_signal
+from apps.data import Labelled, Signal, write_signal
 from apps.engine.state import abstract_state
 from apps.schema import ConfigError, from_dict
 
-SPEECH = Signal(kind="audio", length=2048, channels=1, rate=8000)
-WORDS = {"fsdd_vae": ["data.root=sounds"]}
 EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
+WORDS = {name: ["data.root=sounds"] for name in EXPERIMENTS if name.startswith("fsdd_")}
 TINY = {"strides": [4], "channels": [4], "latent": 2, "dilations": []}
 SMALL = {
     "plucks": {"kind": "plucks", "length": 64, "count": 3},
@@ -35,6 +35,23 @@ def optimised(**values: Any) -> Config:
     return made(optimiser=values, train={"steps": 100})
 
 
+def signal_of(config: Config) -> Signal:
+    """What an example is; of recordings that are not here, what their settings say."""
+    data = config.data
+    if not isinstance(data, settings.AudioFolder):
+        return build.source(config, "test").signal
+    labels = tuple("0123456789") if data.labels else ()
+    return Signal(
+        kind="audio", length=data.length, channels=data.channels, rate=data.rate, labels=labels
+    )
+
+
+def batch_of(signal: Signal, size: int) -> Any:
+    records = jax.ShapeDtypeStruct((size, signal.length, signal.channels), jnp.float32)
+    label = jax.ShapeDtypeStruct((size,), jnp.int32)
+    return Labelled(records, label) if signal.labels else records  # pyright: ignore
+
+
 def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
@@ -42,21 +59,25 @@ def _is_shape(leaf: Any) -> bool:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_builds(name: str):
     config = read(Config, sort([f"experiment={name}", *WORDS.get(name, [])]))
-    signal = SPEECH if name in WORDS else build.source(config, "test").signal
+    signal = signal_of(config)
     mesh = build.mesh(config)
     state = abstract_state(lambda: build.state(config, signal))
     # A weak type turns strong in the first step, and the second would be compiled anew.
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(eqx.filter(state, _is_shape)))
-    loss = eqx.filter_eval_shape(
-        build.turns(config, signal)[0].loss,
-        state.players["vae"].model,
-        {},
-        jax.ShapeDtypeStruct((2, signal.length, signal.channels), jnp.float32),
-        key=jax.random.key(0),
-        step=jnp.int32(0),
-    )
-    assert loss[0].shape == ()
-    build.step(config, signal, mesh)
+    aim = build.objective(config, signal)
+    assert aim.product in state.players
+    assert [name for name, player in state.players.items() if player.ema] == [aim.product]
+    models = {name: player.model for name, player in state.players.items()}
+    for phase in aim.phases:
+        for turn in phase.turns:
+            others = {name: model for name, model in models.items() if name != turn.player}
+            value, metrics = eqx.filter_eval_shape(
+                turn.loss, models[turn.player], others, batch_of(signal, 2),
+                keys=jax.random.split(jax.random.key(0), 2), step=jnp.int32(0),
+            )  # fmt: skip
+            assert value.shape == ()
+            assert all(each.shape == () for each in metrics.values())
+    build.step(config, aim, mesh)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("model/*.yaml")))
@@ -124,7 +145,7 @@ COURSES = {
 
 @pytest.mark.parametrize(("values", "course"), COURSES.values(), ids=COURSES.keys())
 def test_the_learning_rate_takes_its_course(values: dict[str, Any], course: dict[int, float]):
-    rate = build.learning_rate(optimised(learning_rate=1e-2, **values))
+    rate = build.learning_rate(settings.AdamW(learning_rate=1e-2, **values), steps=100)
     with jax.numpy_dtype_promotion("standard"):
         found = {step: np.asarray(rate(jnp.int32(step))).item() for step in course}
     assert found == pytest.approx(course, rel=1e-5, abs=1e-9)
@@ -132,7 +153,7 @@ def test_the_learning_rate_takes_its_course(values: dict[str, Any], course: dict
 
 def update(config: Config, weights: Any, gradients: list[Any]) -> Any:
     """The last of the updates that follow from the gradients."""
-    optimiser = build.optimiser(config)
+    optimiser = build.optimiser(config.optimiser, steps=config.train.steps)
     updates, state = None, optimiser.init(weights)
     with jax.numpy_dtype_promotion("standard"):  # as in the training step
         for each in gradients:

@@ -13,7 +13,14 @@ from apps.config import Config
 from apps.schema import ConfigError, descriptions, from_dict, nearest, resolved, settings, to_dict
 
 L2 = {"objective": {"reconstruction": "l2"}}
+WAVE = {"wave": True}
 SINES = {"data": {"kind": "sines"}, "objective": {"reconstruction": "l2"}}
+
+
+SCHEMAS = (
+    *(config.Plucks, config.Sines, config.AudioFolder, config.Arrays, config.Model, config.Train),
+    *(config.Vae, config.VaeGan, config.Gan, config.Vocoder, config.Upsampler, config.Critic),
+)
 
 
 def test_every_setting_says_what_it_is():
@@ -21,7 +28,7 @@ def test_every_setting_says_what_it_is():
 
 
 def test_no_setting_is_described_that_is_not_there():
-    for hint in (config.Plucks, config.Sines, config.AudioFolder, config.Arrays, config.Model):
+    for hint in SCHEMAS:
         assert set(descriptions(hint)) == {field.name for field in dataclasses.fields(hint)}
 
 
@@ -36,6 +43,17 @@ def test_a_whole_number_may_be_written_as_1e4():
     steps = from_dict(Config, {"train": {"steps": 1e4}}).train.steps
     assert steps == 10_000
     assert isinstance(steps, int)
+
+
+def test_a_config_without_a_kind_is_of_the_first_one():
+    """As those of runs that were begun when there was one only."""
+    assert from_dict(Config, {"objective": {"l1_weight": 2}}).objective.kind == "vae"
+
+
+def test_a_critic_may_be_there_or_not():
+    with_one = {"objective": {"kind": "vae_gan"}, "critic": {"periods": [2, 3]}}
+    assert from_dict(Config, with_one).critic == config.Critic(periods=(2, 3))
+    assert from_dict(Config, {"critic": None}).critic is None
 
 
 WRONG = {
@@ -108,6 +126,60 @@ WRONG = {
         "model.stride_kernels needs 0 or 3 numbers for the 3 model.strides, got [25]",
     ),
     "name": ({"name": "a/b"}, "name must not contain"),
+    "no_critic": (
+        {"objective": {"kind": "gan"}},
+        "objective=gan needs a critic; choose one, as in critic=hifigan",
+    ),
+    "idle_critic": ({"critic": WAVE}, "objective=vae faces no critic; take critic=null, or"),
+    "empty_critic": (
+        {"critic": {"channels": 8}},
+        "critic judges nothing: set at least one of critic.wave, critic.scales, critic.periods",
+    ),
+    "shuffle": (
+        {"critic": {"scales": 1, "phase_shuffle": 2}},
+        "critic.phase_shuffle=2 is of critic.wave, which is false",
+    ),
+    "period": ({"critic": {"periods": [1]}}, "critic.periods must be at least 2, got 1"),
+    "critic_rate": (
+        {"critic": {**WAVE, "optimiser": {"learning_rate": -1}}},
+        "optimiser.learning_rate must be above 0, got -1",
+    ),
+    "turns": (
+        {"objective": {"kind": "gan", "critic_turns": 0}, "critic": WAVE},
+        "objective.critic_turns must be at least 1, got 0",
+    ),
+    "early": (
+        {"objective": {"kind": "gan", "adversarial_from": 5}, "critic": WAVE},
+        "objective.adversarial_from=5 would leave a gan without anything to train; take 0",
+    ),
+    "labels_pattern": (
+        {"data": {"kind": "audio_folder", "root": "x", "labels": "[0-9]_"}},
+        "data.labels must be folder or a regular expression with a group, such as ([0-9])_, got",
+    ),
+    "idle_labels": (
+        {"data": {"kind": "audio_folder", "root": "x", "labels": "folder"}},
+        "data.labels=folder are of use to objective=gan alone, got vae; take data.labels=null",
+    ),
+    "factor": (
+        {"objective": {"kind": "upsampler", "factor": 3}},
+        "objective.factor must be the product of model.strides [4, 4, 2], 32, got 3",
+    ),
+    "dense_vocoder": (
+        {"objective": {"kind": "vocoder"}, "model": {"entry": "dense"}},
+        "model.entry=dense makes a whole signal of one latent, and objective=vocoder signals of",
+    ),
+    "vocoder_of_a_series": (
+        {"data": {"kind": "sines"}, "objective": {"kind": "vocoder"}},
+        "objective=vocoder is for audio, and data=sines is none",
+    ),
+    "accumulate": (
+        {"train": {"batch_size": 10, "accumulate": 4}},
+        "train.accumulate must divide train.batch_size 10, got 4",
+    ),
+    "free_bits_in_parts": (
+        {"objective": {"free_bits": 0.1}, "train": {"accumulate": 2}},
+        "objective.free_bits=0.1 is granted to a whole batch, and train.accumulate=2 sees it in",
+    ),
 }
 
 

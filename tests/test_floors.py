@@ -24,7 +24,8 @@ GROUND = (
     *("convt1d", "apps.engine", "apps.data", "apps.metrics", "apps.pictures"),
     *("apps.command_line", "apps.manual", "apps.config", "apps.schema"),
 )
-UNDER_THE_DOORS = (*GROUND, "apps.objectives", "apps.build")
+BUILT = (*GROUND, "apps.objectives", "apps.build")
+UNDER_THE_DOORS = (*BUILT, "apps.modes", "apps.modes.wanted")
 DOOR = Room(UNDER_THE_DOORS, (*JAX, "hydra", "omegaconf", "rich"))
 
 # A module belongs to the longest name here that it starts with.
@@ -47,6 +48,8 @@ ROOMS = {
     ),
     "apps.objectives": Room(GROUND, JAX),
     "apps.build": Room((*GROUND, "apps.objectives"), (*JAX, "optax")),
+    "apps.modes": Room((*BUILT, "apps.modes.wanted"), (*JAX, "rich", "soundfile", "soxr")),
+    "apps.modes.wanted": Room(("apps.config", "apps.schema")),
     "apps.train": DOOR,
     "apps.generate": DOOR,
     "apps.evaluate": DOOR,

@@ -11,6 +11,7 @@ from trained_runs import plucks, sines
 from apps import generate
 from apps.data import read_table
 from apps.engine import compilation
+from apps.modes import decoded
 from apps.objectives import vae
 
 
@@ -59,7 +60,7 @@ def test_new_sounds_have_the_length_asked_for_and_the_rate_of_the_data(tmp_path,
 
 @pytest.mark.slow
 def test_more_signals_than_a_chunk_are_all_made(tmp_path):
-    count = generate.CHUNK + 1
+    count = decoded.CHUNK + 1
     make(plucks(), tmp_path, count=count, length=64)
     assert len(list(tmp_path.glob("sample-*.wav"))) == count
     about = json.loads((tmp_path / "generated.json").read_text())
@@ -192,11 +193,17 @@ def test_the_default_output_is_a_new_folder_in_the_run(tmp_path):
         (["run=r", "count=0"], "count must be at least 1, got 0"),
         (["run=r", "seed=-1"], "seed must be at least 0 and below 2³², got -1"),
         (["run=r", "length=0"], "length must be at least 1, got 0"),
-        (["run=r", "input=a.wav"], "a.wav has no use in mode=sample; say mode=reconstruct"),
+        (
+            ["run=r", "mode=sample", "input=a.wav"],
+            "a.wav has no use in mode=sample; say mode=reconstruct",
+        ),
         (["run=r", "mode=reconstruct", "to=b.wav"], "no use in mode=reconstruct; say mode=interp"),
         (["run=r", "mode=interpolate", "input=a.wav"], "give both, or none"),
         (["run=r", "mode=reconstruct", "length=9"], "length=9 is for new signals"),
         (["run=r", "mode=reconstruct", "input=nowhere.wav"], "nowhere.wav is not there"),
+        (["run=r", "mode=upsample"], "mode=upsample needs input=FILE, or a folder of files"),
+        (["run=r", "mode=vocode", "label=7"], "mode=vocode needs input=FILE"),
+        (["run=r", "mode=reconstruct", "label=7"], "label=7 is for new signals, and has no use"),
         (["run=r"], "is not a run (config.yaml is missing)"),
     ],
 )
@@ -224,6 +231,11 @@ def test_files_that_cannot_be_read_are_named(capsys, tmp_path):
 def test_what_a_run_cannot_do_is_said(capsys, tmp_path):
     assert "makes signals of 24 samples" in refused(capsys, f"run={sines()}", "length=48")
     assert "checkpoint 3" in refused(capsys, f"run={plucks()}", "checkpoint=3")
+    (tmp_path / "a.wav").write_bytes(b"")
+    other = refused(capsys, f"run={plucks()}", "mode=upsample", f"input={tmp_path / 'a.wav'}")
+    assert "mode=upsample is of runs with objective=upsampler" in other
+    assert "whose modes are sample, reconstruct, interpolate" in other
+    assert "was trained without labels" in refused(capsys, f"run={plucks()}", "label=7")
     (tmp_path / "file").write_text("")
     assert "cannot be written" in refused(
         capsys, f"run={plucks()}", "count=1", f"output={tmp_path / 'file'}"

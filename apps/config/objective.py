@@ -109,6 +109,14 @@ class Gan(_Adversarial):
     kind: Literal["gan"] = "gan"
     feature_weight: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adversarial_from:
+            raise ConfigError(
+                f"objective.adversarial_from={self.adversarial_from} would leave a gan without "
+                f"anything to train; take 0"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Vocoder(_Adversarial):

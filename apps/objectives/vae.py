@@ -20,10 +20,12 @@ from jaxtyping import Array, Float, Int, Key, Scalar, UInt32
 from numpy.typing import NDArray
 
 from apps.engine.mesh import batch_sharding
+from apps.engine.phases import Phase
 from apps.engine.sample import Sample
 from apps.engine.step import Turn
 from apps.metrics import audio, series
 from apps.objectives import losses
+from apps.objectives.objective import Objective
 
 PLAYER = "vae"
 RECONSTRUCTIONS = ("log_mel", "stft", "l2", "none")
@@ -58,6 +60,60 @@ class Autoencoder(Protocol):
     ) -> Float[Array, "batch length channels"]:
         """The signal of a latent, at least as long as the one it was encoded from."""
         ...
+
+
+def objective(
+    *,
+    rate: int | None,
+    unscale: Unscale,
+    seed: int = 0,
+    reconstruction: str = "log_mel",
+    n_ffts: Sequence[int] = (64, 128, 256, 512),
+    bands: Sequence[int] = (10, 20, 40, 64),
+    reconstruction_weight: float = 1.0,
+    l1_weight: float = 10.0,
+    kl_weight: float = 1e-4,
+    kl_warmup_steps: int = 0,
+    free_bits: float = 0.0,
+) -> Objective:
+    """The variational autoencoder, as the application takes it; arguments as of `turns`.
+
+    Args:
+        rate: Samples per second of audio; None for series.
+        unscale: From the model's units to the data's.
+        seed: Of the draws by which sets of signals are measured.
+        reconstruction: See `turns`, as for all that follow.
+        n_ffts: Window lengths.
+        bands: Mel triangles.
+        reconstruction_weight: Weight of the reconstruction.
+        l1_weight: Weight of the mean absolute difference.
+        kl_weight: Weight of the divergence.
+        kl_warmup_steps: Steps of its rise.
+        free_bits: Nats that cost nothing.
+    """
+    made = turns(
+        rate=rate,
+        reconstruction=reconstruction,
+        n_ffts=n_ffts,
+        bands=bands,
+        reconstruction_weight=reconstruction_weight,
+        l1_weight=l1_weight,
+        kl_weight=kl_weight,
+        kl_warmup_steps=kl_warmup_steps,
+        free_bits=free_bits,
+    )
+    return Objective(
+        product=PLAYER,
+        phases=(Phase("training", 0, tuple(made)),),
+        scores=functools.partial(scores, rate=rate, unscale=unscale, seed=seed),
+        samples=functools.partial(samples, rate=rate, unscale=unscale),
+        best=best(rate),
+    )
+
+
+def best(rate: int | None) -> str:
+    """The metric by which checkpoints are compared."""
+    return "mean_absolute_error" if rate is None else "mel_distance"
 
 
 def turns(
@@ -131,11 +187,11 @@ def turns(
 def samples(
     model: Autoencoder,
     batch: Signals,
+    names: Sequence[str] | None = None,
     *,
     rate: int | None,
     seed: int = 0,
     draws: int = 2,
-    names: Sequence[str] | None = None,
     unscale: Unscale | None = None,
 ) -> list[Sample]:
     """Reconstructions of a batch beside it, and signals decoded from the prior.
@@ -143,10 +199,10 @@ def samples(
     Args:
         model: The autoencoder.
         batch: Held-out signals.
+        names: What to call the reconstructions; default by number.
         rate: Samples per second; None for series.
         seed: Chooses the draws from the prior.
         draws: How many of them.
-        names: What to call the reconstructions; default by number.
         unscale: From the model's units to the data's; None where they are the same.
 
     Returns:
@@ -165,37 +221,13 @@ def samples(
     return shown
 
 
-def evaluate(
-    model: Autoencoder,
-    batches: Iterable[Signals],
-    *,
-    rate: int | None,
-    unscale: Unscale | None = None,
-) -> dict[str, float]:
-    """Means over all signals of their `scores`.
-
-    Args:
-        model: The autoencoder.
-        batches: Held-out signals, in batches.
-        rate: Samples per second; None for series.
-        unscale: From the model's units to the data's; None where they are the same.
-
-    Returns:
-        One number per metric.
-
-    Raises:
-        ValueError: If there is no batch.
-    """
-    measured = scores(model, batches, rate=rate, unscale=unscale)
-    return {name: float(np.mean(values)) for name, values in measured.items()}
-
-
 def scores(
     model: Autoencoder,
     batches: Iterable[Signals],
     *,
     rate: int | None,
     unscale: Unscale | None = None,
+    seed: int = 0,
 ) -> dict[str, NDArray[np.float64]]:
     """How well each signal is reconstructed from the mean of its latent.
 
@@ -204,23 +236,33 @@ def scores(
         batches: Signals, in batches; the last may be smaller.
         rate: Samples per second; None for series.
         unscale: From the model's units to the data's; None where they are the same.
+        seed: Of the new series whose correlations are compared with those of the signals.
 
     Returns:
         One number per signal for each metric: mel_distance, stft_distance, si_sdr (dB) for audio,
         mean_absolute_error, root_mean_square_error for series (in the data's units), and kl (nats
-        per latent step).
+        per latent step). For series, correlation_difference is a single number for all of them.
 
     Raises:
         ValueError: If there is no batch.
     """
     unscale = unscale or _unchanged
     rows: list[dict[str, NDArray[np.float64]]] = []
+    real: list[Signals] = []
     for batch, made, nats in _reconstructed(model, batches):
         measured = _measure(unscale(made), unscale(batch), rate=rate)
         rows.append({**measured, "kl": nats.astype(np.float64)})
+        if rate is None:
+            real.append(batch)
     if not rows:
         raise ValueError("batches is empty; there is nothing to measure")
-    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    results = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    if real:
+        wanted = np.concatenate(real)
+        new = sample(model, len(wanted), length=wanted.shape[1], seed=seed)
+        apart = series.correlation_difference(unscale(new), unscale(wanted))
+        results["correlation_difference"] = np.asarray([apart])
+    return results
 
 
 def reconstruct(model: Autoencoder, batch: Signals) -> Signals:

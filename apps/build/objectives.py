@@ -1,0 +1,78 @@
+"""From settings to what is trained, and how well it must do."""
+
+from apps import config as settings
+from apps.config import Config
+from apps.data import Signal
+from apps.objectives import vae
+from apps.objectives.adversary import Adversary
+from apps.objectives.objective import Objective
+
+
+def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
+    """Return the objective for such signals.
+
+    Args:
+        config: The settings.
+        signal: What one example is.
+        seed: Of the draws by which sets of signals are measured.
+    """
+    wanted = config.objective
+    match wanted:
+        case settings.Vae():
+            return vae.objective(
+                rate=signal.rate, unscale=signal.unscale, seed=seed,
+                reconstruction=wanted.reconstruction, n_ffts=wanted.n_ffts, bands=wanted.bands,
+                reconstruction_weight=wanted.reconstruction_weight, l1_weight=wanted.l1_weight,
+                kl_weight=wanted.kl_weight, kl_warmup_steps=wanted.kl_warmup_steps,
+                free_bits=wanted.free_bits
+            )  # fmt: skip
+        case settings.VaeGan():
+            from apps.objectives import vae_gan
+
+            return vae_gan.objective(
+                rate=signal.rate, unscale=signal.unscale, seed=seed,
+                reconstruction=wanted.reconstruction, n_ffts=wanted.n_ffts, bands=wanted.bands,
+                reconstruction_weight=wanted.reconstruction_weight, l1_weight=wanted.l1_weight,
+                kl_weight=wanted.kl_weight, kl_warmup_steps=wanted.kl_warmup_steps,
+                free_bits=wanted.free_bits, adversary=adversary(config),
+                adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
+            )  # fmt: skip
+        case settings.Gan():
+            from apps.objectives import gan
+
+            return gan.objective(
+                rate=signal.rate, length=signal.length, labels=signal.labels,
+                unscale=signal.unscale, seed=seed, adversary=adversary(config),
+                critic_turns=wanted.critic_turns
+            )  # fmt: skip
+        case settings.Vocoder():
+            from apps.objectives import vocoder
+
+            return vocoder.objective(
+                rate=signal.rate, n_ffts=wanted.n_ffts, bands=wanted.bands,
+                mel_weight=wanted.mel_weight,
+                adversary=None if config.critic is None else adversary(config),
+                adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
+            )  # fmt: skip
+        case settings.Upsampler():
+            from apps.objectives import upsampler
+
+            return upsampler.objective(
+                rate=signal.rate, factor=wanted.factor, unscale=signal.unscale,
+                n_ffts=wanted.n_ffts, stft_weight=wanted.stft_weight, l1_weight=wanted.l1_weight,
+                adversary=None if config.critic is None else adversary(config),
+                adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
+            )  # fmt: skip
+
+
+def adversary(config: Config) -> Adversary:
+    """Return the rules of the game with the critic."""
+    wanted = config.objective
+    assert not isinstance(wanted, settings.Vae)
+    return Adversary(
+        kind=wanted.adversarial,
+        weight=wanted.adversarial_weight,
+        feature_weight=wanted.feature_weight,
+        gradient_penalty=wanted.gradient_penalty,
+        r1=wanted.r1,
+    )

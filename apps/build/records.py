@@ -1,0 +1,41 @@
+"""From settings to records and batches."""
+
+from apps import config as settings
+from apps.config import Config
+from apps.data import Arrays, AudioFolder, Loader, Plucks, Sines, Source
+
+
+def source(config: Config, split: str) -> Source:
+    """Return the records of a split, ``"train"`` or ``"test"``."""
+    data = config.data
+    match data:
+        case settings.Plucks():
+            return Plucks(
+                split=split, length=data.length, rate=data.rate, count=data.count, seed=data.seed,
+                lowest=data.lowest, highest=data.highest, hiss=data.hiss
+            )  # fmt: skip
+        case settings.Sines():
+            return Sines(
+                split=split, length=data.length, channels=data.channels, count=data.count,
+                seed=data.seed
+            )  # fmt: skip
+        case settings.AudioFolder():
+            return AudioFolder(
+                root=data.root, split=split, length=data.length, rate=data.rate,
+                channels=data.channels, peak=data.peak, on_bad=data.on_bad,
+                test_pattern=data.test_pattern, test_fraction=data.test_fraction, seed=data.seed,
+                labels=data.labels
+            )  # fmt: skip
+        case settings.Arrays():
+            return Arrays(
+                path=data.path, split=split, key=data.key, length=data.length, stride=data.stride,
+                scaling=data.scaling, split_by=data.split_by, test_fraction=data.test_fraction,
+                seed=data.seed
+            )  # fmt: skip
+
+
+def loader(config: Config, records: Source, *, parts: int = 1) -> Loader:
+    """Return the batches of the training records, as large as all the turns of a step need."""
+    train = config.train
+    size = train.batch_size * parts
+    return Loader(records, batch_size=size, seed=train.seed, workers=train.workers)

@@ -1,0 +1,38 @@
+"""What the application asks of an objective, whatever family of models it trains."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.engine.phases import Phase
+from apps.engine.sample import Sample
+
+Watch = Callable[[Mapping[str, float]], str | None]
+"""Of the numbers of a step: a sentence if a person ought to know."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is trained, and how well it does.
+
+    Attributes:
+        product: The player that is used afterwards.
+        phases: What is trained from which step on.
+        parts: How many batches a step takes: one for each turn that sees records of its own.
+        scores: Of the product and batches of records: for each metric a number per record, or a
+            single one for the set.
+        samples: Of the product, a batch and its records' names: what is to be seen and heard.
+        best: The metric by which checkpoints are compared; the lowest is best.
+        watch: Makes what looks on while it trains.
+    """
+
+    product: str
+    phases: tuple[Phase, ...]
+    scores: Callable[[Any, Iterable[Any]], dict[str, NDArray[np.float64]]]
+    samples: Callable[[Any, Any, Sequence[str]], list[Sample]]
+    best: str
+    parts: int = 1
+    watch: Callable[[], Watch] | None = None
