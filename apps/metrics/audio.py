@@ -48,7 +48,7 @@ def mel_distance(
     made, wanted = _rows(signal, reference)
     total = np.zeros(made.shape[:2])
     for n_fft, count in zip(n_ffts, bands, strict=True):
-        triangles = _htk_triangles(rate, n_fft, count)
+        triangles = htk_triangles(rate, n_fft, count)
         levels = [
             np.log10(np.maximum(triangles.T @ _magnitude(rows, n_fft), floor))
             for rows in (made, wanted)
@@ -146,7 +146,7 @@ def _magnitude(rows: Clips, n_fft: int) -> Clips:
     return np.abs(transform.stft(rows, p0=0, p1=1 + length // (n_fft // 4), padding="even"))
 
 
-def _htk_triangles(rate: float, n_fft: int, count: int) -> NDArray[np.float64]:
+def htk_triangles(rate: float, n_fft: int, count: int) -> NDArray[np.float64]:
     """Shape (frequencies, count), each column interpolated between its three corners."""
     top = 2595.0 * np.log10(1.0 + rate / 2.0 / 700.0)
     corners = 700.0 * (10.0 ** (np.linspace(0.0, top, count + 2) / 2595.0) - 1.0)

@@ -1,0 +1,97 @@
+"""Sine waves of a few known frequencies: a toy whose right answer is known."""
+
+import numpy as np
+
+from apps.data.cache import BoundedCache
+from apps.data.checks import SPLITS, check_choice, check_whole
+from apps.data.source import Example, Signal
+
+
+class Tones:
+    """x[t] = a·sin(2π·f·t + φ), f being one of a few frequencies, drawn evenly.
+
+    The frequencies are (`lowest` + k·`spacing`) / `length` cycles per sample, k from 0 to
+    `modes` - 1. Phase and amplitude (0.5 to 0.9) are drawn evenly. What has learnt such a set makes
+    every frequency and none between: `apps.metrics.modes` says how far it has come.
+
+    Args:
+        split: 'train' or 'test'.
+        length: Samples of an example.
+        rate: Samples a second.
+        modes: Number of frequencies.
+        lowest: Cycles in an example at the lowest of them.
+        spacing: Cycles in an example from one to the next.
+        count: Number of examples; a larger count keeps the first ones as they are.
+        seed: Of the whole set.
+        labels: Whether the frequency is an example's label.
+        cache_megabytes: Memory in which examples are kept once made.
+
+    Raises:
+        ValueError: If an argument is out of range, or the highest frequency is not below half of
+            the rate.
+    """
+
+    def __init__(
+        self,
+        *,
+        split: str,
+        length: int = 128,
+        rate: int = 8000,
+        modes: int = 8,
+        lowest: float = 4.0,
+        spacing: float = 4.0,
+        count: int = 4096,
+        seed: int = 0,
+        labels: bool = False,
+        cache_megabytes: float = 64,
+    ):
+        check_choice("split", split, SPLITS)
+        check_whole("modes", modes)
+        check_whole("count", count)
+        check_whole("seed", seed, least=0)
+        for name, value in (("lowest", lowest), ("spacing", spacing)):
+            if not value > 0:
+                raise ValueError(f"{name}={value!r} must be above 0")
+        self.frequencies = tuple((lowest + k * spacing) / length for k in range(modes))
+        if self.frequencies[-1] >= 0.5:
+            raise ValueError(
+                f"modes={modes} from lowest={lowest:g} with spacing={spacing:g} reach "
+                f"{self.frequencies[-1] * length:g} cycles in length={length} samples: stay below "
+                f"{length / 2:g}"
+            )
+        names = tuple(f"{frequency * rate:g} Hz" for frequency in self.frequencies)
+        self.signal = Signal(
+            kind="audio", length=length, channels=1, rate=rate, labels=names if labels else ()
+        )
+        self._entropy = (seed, SPLITS.index(split))
+        self._count = count
+        self._cache = BoundedCache(cache_megabytes)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def name(self, index: int) -> str:
+        """`tones 12`."""
+        return f"tones {index}"
+
+    def label(self, index: int) -> int:
+        """The place of the example's frequency among `frequencies`."""
+        return int(self._generator(index).integers(len(self.frequencies)))
+
+    def example(self, index: int, rng: np.random.Generator | None = None) -> Example:
+        """The tone of one example; `rng` is not used (nothing to crop)."""
+        del rng
+        return self._cache.get(index, lambda: self._make(index))
+
+    def _generator(self, index: int) -> np.random.Generator:
+        if not 0 <= index < self._count:
+            raise IndexError(f"tones {index}: there are {self._count}")
+        return np.random.default_rng((*self._entropy, index))
+
+    def _make(self, index: int) -> Example:
+        rng = self._generator(index)
+        frequency = self.frequencies[int(rng.integers(len(self.frequencies)))]
+        phase, amplitude = rng.uniform(0.0, 2 * np.pi), rng.uniform(0.5, 0.9)
+        time = np.arange(self.signal.length)
+        wave = amplitude * np.sin(2 * np.pi * frequency * time + phase)
+        return wave.astype(np.float32)[:, None]
