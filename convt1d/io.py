@@ -24,6 +24,7 @@ from convt1d.models import (
     Encoder,
     Layout,
     MelFrontEnd,
+    Upsampler,
     Vocoder,
 )
 
@@ -33,7 +34,7 @@ FORMAT = 2
 _CLASSES = {
     kind.__name__: kind
     for kind in (
-        *(VAE, Vocoder, MelFrontEnd, Conditional, Decoder, Encoder, Layout),
+        *(VAE, Upsampler, Vocoder, MelFrontEnd, Conditional, Decoder, Encoder, Layout),
         *(ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm),
     )
 }

@@ -18,6 +18,7 @@ from convt1d.models.conditional import Conditional
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
 from convt1d.models.recurrent import LSTM
+from convt1d.models.upsampler import Upsampler
 from convt1d.models.vae import VAE
 from convt1d.models.vocoder import Vocoder
 
@@ -106,6 +107,8 @@ def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
             kind = f"Embedding of {model.classes}"
             yield Row(named("vectors"), kind, 1, model.embedding, model.vectors.size, 1)
             yield from _rows(named("decoder"), model.decoder, length, place)
+        case Upsampler():
+            yield from _upsampler_rows(prefix, model, length, place)
         case Heads():
             yield from _rows(named("decoder"), model.decoder, length, place)
             yield from _head_rows(prefix, model, place)
@@ -126,6 +129,14 @@ def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
                 f"`model` is a {type(model).__name__}, which is none of convt1d.models: "
                 "summarise the models that it is made of."
             )
+
+
+def _upsampler_rows(prefix: str, model: Upsampler, length: int, place: _Place) -> Iterator[Row]:
+    """Base and detail lie side by side."""
+    beside = _Place(at=-(-length // model.factor))
+    yield _through(f"{prefix}.base".strip("."), model.base, 0, beside)
+    yield from _rows(f"{prefix}.detail".strip("."), model.detail, length, place)
+    yield _through(f"{prefix}.sieve".strip("."), model.sieve, 0, place)
 
 
 def _layer_rows(prefix: str, part: Decoder | Encoder, length: int, place: _Place) -> Iterator[Row]:
