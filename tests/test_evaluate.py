@@ -6,7 +6,7 @@ from trained_runs import plucks, sines
 
 from apps import build, evaluate
 from apps.engine import compilation
-from apps.objectives import vae
+from apps.objectives import autoencoding
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def test_the_report_has_mean_and_spread_over_the_records_of_the_test_split(tmp_p
     run = build.trained(plucks())
     records = build.source(run.config, "test")
     batch = np.stack([records.example(index, None) for index in range(len(records))])
-    scores = vae.scores(run.model, [batch], rate=8000)
+    scores = autoencoding.scores(run.model, [batch], rate=8000)
     assert report["records"] == len(records)
     assert report["step"] == 4
     assert set(report["metrics"]) == {"mel_distance", "stft_distance", "si_sdr", "kl"}
@@ -56,8 +56,8 @@ def test_series_are_measured_in_their_own_way(tmp_path):
 
 def test_the_table_knows_every_metric():
     batch = np.zeros((1, 600, 1))
-    audio = set(vae._measure(batch, batch, rate=8000))
-    series = set(vae._measure(batch, batch, rate=None))
+    audio = set(autoencoding._measure(batch, batch, rate=8000))
+    series = set(autoencoding._measure(batch, batch, rate=None))
     assert audio | series | {"kl", "correlation_difference"} == set(evaluate.MEANINGS)
 
 

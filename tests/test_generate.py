@@ -12,7 +12,7 @@ from apps import generate
 from apps.data import read_table
 from apps.engine import compilation
 from apps.modes import decoded
-from apps.objectives import vae
+from apps.objectives import autoencoding
 
 
 @pytest.fixture(autouse=True)
@@ -244,7 +244,7 @@ def test_what_a_run_cannot_do_is_said(capsys, tmp_path):
 
 def test_a_model_that_makes_no_numbers_is_told_of_in_one_line(capsys, tmp_path, monkeypatch):
     silent = np.full((1, 512, 1), np.nan, np.float32)
-    monkeypatch.setattr(vae, "decode", lambda model, latent, *, length: silent)
+    monkeypatch.setattr(autoencoding, "decode", lambda model, latent, *, length: silent)
     said = refused(capsys, f"run={plucks()}", "count=1", f"output={tmp_path}")
     assert "has NaN or infinite values" in said
 

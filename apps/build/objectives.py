@@ -5,6 +5,7 @@ from apps.config import Config
 from apps.data import Signal
 from apps.objectives import vae
 from apps.objectives.adversary import Adversary
+from apps.objectives.elbo import Elbo
 from apps.objectives.objective import Objective
 
 
@@ -19,30 +20,21 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
     wanted = config.objective
     match wanted:
         case settings.Vae():
-            return vae.objective(
-                rate=signal.rate, unscale=signal.unscale, seed=seed,
-                reconstruction=wanted.reconstruction, n_ffts=wanted.n_ffts, bands=wanted.bands,
-                reconstruction_weight=wanted.reconstruction_weight, l1_weight=wanted.l1_weight,
-                kl_weight=wanted.kl_weight, kl_warmup_steps=wanted.kl_warmup_steps,
-                free_bits=wanted.free_bits
-            )  # fmt: skip
+            return vae.objective(elbo(wanted, signal), unscale=signal.unscale, seed=seed)
         case settings.VaeGan():
             from apps.objectives import vae_gan
 
             return vae_gan.objective(
-                rate=signal.rate, unscale=signal.unscale, seed=seed,
-                reconstruction=wanted.reconstruction, n_ffts=wanted.n_ffts, bands=wanted.bands,
-                reconstruction_weight=wanted.reconstruction_weight, l1_weight=wanted.l1_weight,
-                kl_weight=wanted.kl_weight, kl_warmup_steps=wanted.kl_warmup_steps,
-                free_bits=wanted.free_bits, adversary=adversary(config),
-                adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
+                elbo(wanted, signal), unscale=signal.unscale, seed=seed,
+                adversary=adversary(wanted), adversarial_from=wanted.adversarial_from,
+                critic_turns=wanted.critic_turns
             )  # fmt: skip
         case settings.Gan():
             from apps.objectives import gan
 
             return gan.objective(
                 rate=signal.rate, length=signal.length, labels=signal.labels,
-                unscale=signal.unscale, seed=seed, adversary=adversary(config),
+                unscale=signal.unscale, seed=seed, adversary=adversary(wanted),
                 critic_turns=wanted.critic_turns
             )  # fmt: skip
         case settings.Vocoder():
@@ -51,7 +43,7 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
             return vocoder.objective(
                 rate=signal.rate, n_ffts=wanted.n_ffts, bands=wanted.bands,
                 mel_weight=wanted.mel_weight,
-                adversary=None if config.critic is None else adversary(config),
+                adversary=None if config.critic is None else adversary(wanted),
                 adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
             )  # fmt: skip
         case settings.Upsampler():
@@ -60,15 +52,23 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
             return upsampler.objective(
                 rate=signal.rate, factor=wanted.factor, unscale=signal.unscale,
                 n_ffts=wanted.n_ffts, stft_weight=wanted.stft_weight, l1_weight=wanted.l1_weight,
-                adversary=None if config.critic is None else adversary(config),
+                adversary=None if config.critic is None else adversary(wanted),
                 adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
             )  # fmt: skip
 
 
-def adversary(config: Config) -> Adversary:
+def elbo(wanted: settings.Vae | settings.VaeGan, signal: Signal) -> Elbo:
+    """Return the bound that autoencoders of such signals minimise."""
+    return Elbo(
+        rate=signal.rate, reconstruction=wanted.reconstruction, n_ffts=wanted.n_ffts,
+        bands=wanted.bands, reconstruction_weight=wanted.reconstruction_weight,
+        l1_weight=wanted.l1_weight, kl_weight=wanted.kl_weight,
+        kl_warmup_steps=wanted.kl_warmup_steps, free_bits=wanted.free_bits
+    )  # fmt: skip
+
+
+def adversary(wanted: settings.Adversarial) -> Adversary:
     """Return the rules of the game with the critic."""
-    wanted = config.objective
-    assert not isinstance(wanted, settings.Vae)
     return Adversary(
         kind=wanted.adversarial,
         weight=wanted.adversarial_weight,

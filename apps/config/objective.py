@@ -8,7 +8,7 @@ from apps.schema import ConfigError, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Adversarial:
+class Adversarial:
     """What a critic's presence adds to an objective.
 
     Attributes:
@@ -83,7 +83,7 @@ class Vae(_Elbo):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaeGan(_Elbo, _Adversarial):
+class VaeGan(_Elbo, Adversarial):
     """A variational autoencoder that from one step on keeps its encoder and faces a critic.
 
     Attributes:
@@ -95,11 +95,11 @@ class VaeGan(_Elbo, _Adversarial):
 
     def __post_init__(self) -> None:
         _Elbo.__post_init__(self)
-        _Adversarial.__post_init__(self)
+        Adversarial.__post_init__(self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gan(_Adversarial):
+class Gan(Adversarial):
     """A decoder of noise, and a critic.
 
     Attributes:
@@ -119,7 +119,7 @@ class Gan(_Adversarial):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vocoder(_Adversarial):
+class Vocoder(Adversarial):
     """A decoder of mel spectrograms; the critic, if there is one, makes it sharp.
 
     Attributes:
@@ -152,7 +152,7 @@ class Vocoder(_Adversarial):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upsampler(_Adversarial):
+class Upsampler(Adversarial):
     """A low rate made into a high one: what resampling gives, and what it cannot know.
 
     Attributes:

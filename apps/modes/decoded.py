@@ -10,7 +10,7 @@ from rich.progress import track
 from apps.build import Trained
 from apps.modes import inputs
 from apps.modes.wanted import Generate
-from apps.objectives import vae
+from apps.objectives import autoencoding
 from apps.schema import ConfigError
 
 Array = NDArray[np.floating[Any]]
@@ -40,7 +40,7 @@ def decode(
     starts = range(0, len(latents), CHUNK)
     quiet = len(starts) == 1 or not console.is_terminal
     chunks = [
-        vae.decode(run.model, latents[at : at + CHUNK], length=length)
+        autoencoding.decode(run.model, latents[at : at + CHUNK], length=length)
         for at in track(starts, "decoding", console=console, transient=True, disable=quiet)
     ]
     signals = np.concatenate(chunks)

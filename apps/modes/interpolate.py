@@ -10,7 +10,7 @@ from apps.modes import inputs, made
 from apps.modes.decoded import decode, new_length
 from apps.modes.made import Made
 from apps.modes.wanted import Generate
-from apps.objectives import vae
+from apps.objectives import autoencoding
 from apps.schema import ConfigError
 
 
@@ -24,7 +24,7 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
     level = np.ones_like(share)
     if wanted.input is None or wanted.to is None:
         length = new_length(wanted, run)
-        first, last = vae.prior(run.model, 2, length=length, seed=wanted.seed)
+        first, last = autoencoding.prior(run.model, 2, length=length, seed=wanted.seed)
         angle = share * np.float32(np.pi / 2)
         latents = np.cos(angle) * first + np.sin(angle) * last
     else:
@@ -37,7 +37,7 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
         padded = window or length + -length % run.model.hop
         pairs = [inputs.to_model(end, run) for end in ends]
         batch = [np.pad(values, ((0, padded - len(values)), (0, 0))) for values, _ in pairs]
-        first, last = vae.posterior(run.model, np.stack(batch))
+        first, last = autoencoding.posterior(run.model, np.stack(batch))
         latents = (1 - share) * first + share * last
         level = (1 - share) * pairs[0][1] + share * pairs[1][1]
     signals = decode(run, latents, length=length, console=console, level=level)

@@ -13,7 +13,7 @@ from apps.modes import inputs, made
 from apps.modes.inputs import Array
 from apps.modes.made import Made
 from apps.modes.wanted import Generate
-from apps.objectives import vae
+from apps.objectives import autoencoding
 from apps.schema import ConfigError
 
 
@@ -44,7 +44,7 @@ def reconstruct(run: Trained, signal: Array) -> Array:
     piece = inputs.window(run) or length + -length % run.model.hop
     values, level = inputs.to_model(signal, run)
     batch = np.pad(values, ((0, -length % piece), (0, 0))).reshape(-1, piece, channels)
-    back = vae.reconstruct(run.model, batch).reshape(-1, channels)[:length]
+    back = autoencoding.reconstruct(run.model, batch).reshape(-1, channels)[:length]
     return run.signal.unscale(back * level)
 
 

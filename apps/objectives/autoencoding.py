@@ -1,0 +1,267 @@
+"""What a trained autoencoder is asked for: reconstructions, draws, latents, and how good it is."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import NDArray
+
+from apps.engine.sample import Sample
+from apps.metrics import audio, series
+from apps.objectives.draws import Signals, Unscale, beside, normal
+
+# Window lengths, and mel triangles of each, that sounds are measured by, whatever they were trained
+# by: runs are to be comparable.
+_SCALES = {64: 10, 128: 20, 256: 40, 512: 64}
+
+
+class Autoencoder(Protocol):
+    """What this objective asks of a model."""
+
+    @property
+    def latent(self) -> int:
+        """Channels of the latent."""
+        ...
+
+    def latent_length(self, length: int, /) -> int:
+        """Latent steps of a signal of this length."""
+        ...
+
+    def encode(
+        self, signal: Float[Array, "batch length channels"], /
+    ) -> tuple[Float[Array, "batch steps latent"], Float[Array, "batch steps latent"]]:
+        """Mean and log standard deviation of the latent."""
+        ...
+
+    def decode(
+        self, latent: Float[Array, "batch steps latent"], /
+    ) -> Float[Array, "batch length channels"]:
+        """The signal of a latent, at least as long as the one it was encoded from."""
+        ...
+
+
+def best(rate: int | None) -> str:
+    """The metric by which checkpoints are compared."""
+    return "mean_absolute_error" if rate is None else "mel_distance"
+
+
+def samples(
+    model: Autoencoder,
+    batch: Signals,
+    names: Sequence[str] | None = None,
+    *,
+    rate: int | None,
+    seed: int = 0,
+    draws: int = 2,
+    unscale: Unscale | None = None,
+) -> list[Sample]:
+    """Reconstructions of a batch beside it, and signals decoded from the prior.
+
+    Args:
+        model: The autoencoder.
+        batch: Held-out signals.
+        names: What to call the reconstructions; default by number.
+        rate: Samples per second; None for series.
+        seed: Chooses the draws from the prior.
+        draws: How many of them.
+        unscale: From the model's units to the data's; None where they are the same.
+
+    Returns:
+        First the reconstructions, then the draws.
+    """
+    unscale = unscale or _unchanged
+    made, reference = unscale(reconstruct(model, batch)), unscale(batch)
+    names = names or [str(index + 1) for index in range(len(batch))]
+    shown = [
+        Sample(f"reconstruction {name}", signal, rate, wanted)
+        for name, signal, wanted in zip(names, made, reference, strict=True)
+    ]
+    if draws:
+        drawn = unscale(sample(model, draws, length=batch.shape[1], seed=seed))
+        shown += [Sample(f"sample {index + 1}", each, rate) for index, each in enumerate(drawn)]
+    return shown
+
+
+def scores(
+    model: Autoencoder,
+    batches: Iterable[Signals],
+    *,
+    rate: int | None,
+    unscale: Unscale | None = None,
+    seed: int = 0,
+) -> dict[str, NDArray[np.float64]]:
+    """How well each signal is reconstructed from the mean of its latent.
+
+    Args:
+        model: The autoencoder.
+        batches: Signals, in batches; the last may be smaller.
+        rate: Samples per second; None for series.
+        unscale: From the model's units to the data's; None where they are the same.
+        seed: Of the new series whose correlations are compared with those of the signals.
+
+    Returns:
+        One number per signal for each metric: mel_distance, stft_distance, si_sdr (dB) for audio,
+        mean_absolute_error, root_mean_square_error for series (in the data's units), and kl (nats
+        per latent step). For series, correlation_difference is a single number for all of them.
+
+    Raises:
+        ValueError: If there is no batch.
+    """
+    unscale = unscale or _unchanged
+    rows: list[dict[str, NDArray[np.float64]]] = []
+    real: list[Signals] = []
+    for batch, made, nats in _reconstructed(model, batches):
+        measured = _measure(unscale(made), unscale(batch), rate=rate)
+        rows.append({**measured, "kl": nats.astype(np.float64)})
+        if rate is None:
+            real.append(batch)
+    if not rows:
+        raise ValueError("batches is empty; there is nothing to measure")
+    results = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    if real:
+        wanted = np.concatenate(real)
+        new = sample(model, len(wanted), length=wanted.shape[1], seed=seed)
+        apart = series.correlation_difference(unscale(new), unscale(wanted))
+        results["correlation_difference"] = np.asarray([apart])
+    return results
+
+
+def reconstruct(model: Autoencoder, batch: Signals) -> Signals:
+    """Decode the mean of the latent.
+
+    Args:
+        model: The autoencoder.
+        batch: Signals.
+
+    Returns:
+        Host array of the shape of the batch.
+    """
+    made, _ = jax.device_get(_pass(model, _beside(model, batch)))
+    return made
+
+
+def sample(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
+    """Decode draws from the prior. The latent of draw i depends on the seed, i and length alone.
+
+    Args:
+        model: The autoencoder.
+        count: How many.
+        length: Samples of each.
+        seed: Chooses the draws.
+
+    Returns:
+        Host array of shape (count, length, channels).
+    """
+    return decode(model, prior(model, count, length=length, seed=seed), length=length)
+
+
+def prior(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
+    """Draw latents from the standard normal.
+
+    Args:
+        model: The autoencoder.
+        count: How many.
+        length: Samples of the signals they are to become.
+        seed: Chooses the draws; from 0, below 2³².
+
+    Returns:
+        Host array of shape (count, steps, latent).
+    """
+    return normal(count, steps=model.latent_length(length), latent=model.latent, seed=seed)
+
+
+def posterior(model: Autoencoder, batch: Signals) -> Signals:
+    """Encode signals to the means of their latents.
+
+    Args:
+        model: The autoencoder.
+        batch: Signals.
+
+    Returns:
+        Host array of shape (batch, steps, latent).
+    """
+    return jax.device_get(_encode(model, _beside(model, batch)))
+
+
+def decode(model: Autoencoder, latent: Signals, *, length: int) -> Signals:
+    """Decode latents.
+
+    Args:
+        model: The autoencoder.
+        latent: Shape (batch, steps, latent).
+        length: Samples to keep of each signal.
+
+    Returns:
+        Host array of shape (batch, length, channels).
+    """
+    return jax.device_get(_decode(model, _beside(model, latent)))[:, :length]
+
+
+def _unchanged(signal: Signals) -> Signals:
+    return signal
+
+
+def _beside(model: Autoencoder, array: Signals) -> Array:
+    return beside(model, np.asarray(array, np.float32))
+
+
+@eqx.filter_jit
+def _pass(
+    model: Autoencoder, signal: Float[Array, "batch length channels"]
+) -> tuple[Float[Array, "batch length channels"], Float[Array, " batch"]]:
+    """Reconstruction from the mean of the latent, and nats per latent step."""
+    mean, log_std = model.encode(signal)
+    nats = 0.5 * (jnp.square(mean) + jnp.expm1(2.0 * log_std) - 2.0 * log_std)
+    return model.decode(mean)[:, : signal.shape[1]], nats.sum(axis=2).mean(axis=1)
+
+
+@eqx.filter_jit
+def _encode(
+    model: Autoencoder, signal: Float[Array, "batch length channels"]
+) -> Float[Array, "batch steps latent"]:
+    return model.encode(signal)[0]
+
+
+@eqx.filter_jit
+def _decode(
+    model: Autoencoder, latent: Float[Array, "batch steps latent"]
+) -> Float[Array, "batch length channels"]:
+    return model.decode(latent)
+
+
+def _reconstructed(
+    model: Autoencoder, batches: Iterable[Signals]
+) -> Iterator[tuple[Signals, Signals, Signals]]:
+    """Batches, their reconstructions and their nats.
+
+    A batch smaller than the first is filled up with zeros, so that one program serves all.
+    """
+    size = None
+    for batch in batches:
+        size = size or len(batch)
+        missing = max(size - len(batch), 0)
+        filled = np.pad(batch, ((0, missing), (0, 0), (0, 0)))
+        made, nats = jax.device_get(_pass(model, _beside(model, filled)))
+        yield batch, made[: len(batch)], nats[: len(batch)]
+
+
+def _measure(
+    made: Signals, reference: Signals, *, rate: int | None
+) -> dict[str, NDArray[np.float64]]:
+    if rate is None:
+        return {
+            "mean_absolute_error": series.mean_absolute_error(made, reference),
+            "root_mean_square_error": series.root_mean_square_error(made, reference),
+        }
+    # Clips too short for a scale are measured on the others, so that any length can be trained.
+    scales = {n_fft: count for n_fft, count in _SCALES.items() if n_fft // 2 < made.shape[1]}
+    n_ffts, bands = tuple(scales), tuple(scales.values())
+    return {
+        "mel_distance": audio.mel_distance(made, reference, rate=rate, n_ffts=n_ffts, bands=bands),
+        "stft_distance": audio.stft_distance(made, reference, n_ffts=n_ffts),
+        "si_sdr": audio.si_sdr(made, reference),
+    }
