@@ -1,5 +1,6 @@
 """Laws of streams made of streams, of the models', and of decoding in windows."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -31,13 +32,24 @@ LAYOUTS = {
         weight_norm=False,
     ),
     "rave": Layout(strides=(3, 2), channels=(4, 3, 2), dilations=(1,), activation="leaky_relu"),
+    "branches": Layout(
+        strides=(2,), channels=(4, 3), residual_kernels=(3, 5), dilations=((1,), (2,)),
+        residual="twice", activation="leaky_relu", closing_slope=0.01, padding="same_lower",
+    ),
+    "seanet": Layout(
+        strides=(3, 2), channels=(4, 4, 3), residual_kernels=(3,), dilations=(1,), compress=2,
+        shortcut=True, activation="elu", padding="causal", lstm=1, weight_norm=False,
+    ),
+    "symmetric": Layout(strides=(3, 2), channels=(4, 3, 2), dilations=(), padding="symmetric"),
 }  # fmt: skip
 DECODERS = {
     "dac": lambda: Decoder(1, 4, LAYOUTS["dac"], output="none", key=KEY),
     "wavegan": lambda: Decoder(1, 4, LAYOUTS["wavegan"], output="sigmoid", key=KEY),
     "rave": lambda: Decoder(2, 4, LAYOUTS["rave"], key=KEY),
+    "branches": lambda: Decoder(1, 4, LAYOUTS["branches"], output="modulated", key=KEY),
+    "symmetric": lambda: Decoder(1, 4, LAYOUTS["symmetric"], key=KEY),
 }
-RAVE = pytest.param("rave", marks=pytest.mark.slow)
+RAVE, SYMMETRIC = (pytest.param(name, marks=pytest.mark.slow) for name in ("rave", "symmetric"))
 
 
 def encoder(**kinds):
@@ -48,9 +60,33 @@ def encoder(**kinds):
 PLAIN = Layout(strides=(3, 2), channels=(6, 4, 3), dilations=())
 
 
-@pytest.mark.parametrize("name", ["dac", "wavegan", RAVE])
+@pytest.mark.parametrize("name", ["dac", "wavegan", RAVE, "branches", SYMMETRIC])
 def test_the_stream_of_a_decoder_equals_the_whole(name):
     assert_streams(drawn(DECODERS[name]), signal(7, 4), [3, 4])
+
+
+def test_a_causal_decoder_streams_without_latency_recurrence_included():
+    decoder = drawn(lambda: Decoder(1, 4, LAYOUTS["seanet"], key=KEY))
+    assert convt1d.stream(decoder).latency == 0
+    assert_streams(decoder, signal(7, 4), [3, 1])
+
+
+def test_a_causal_encoder_streams_without_latency_recurrence_included():
+    model = drawn(lambda: Encoder(1, 4, LAYOUTS["seanet"], key=KEY))
+    assert convt1d.stream(model).latency == 0
+    assert_streams(model, signal(25, 1), [12, 7])
+
+
+def test_recurrence_behind_layers_that_look_ahead_streams():
+    layout = dataclasses.replace(LAYOUTS["seanet"], padding="same")
+    assert_streams(drawn(lambda: Decoder(1, 4, layout, key=KEY)), signal(7, 4), [3, 4])
+
+
+@pytest.mark.parametrize("kind", [Decoder, Encoder])
+def test_a_mirrored_end_is_refused(kind):
+    layout = dataclasses.replace(LAYOUTS["seanet"], padding_mode="reflect")
+    with pytest.raises(ValueError, match=r"padding_mode='reflect', which .* only 'zeros' streams"):
+        convt1d.stream(drawn(lambda: kind(1, 4, layout, key=KEY)))
 
 
 @pytest.mark.parametrize("length", [31, 4])
