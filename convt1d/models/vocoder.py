@@ -117,7 +117,8 @@ class MelFrontEnd(eqx.Module):
                 f"`signal` has {signal.shape[1]} samples, but its ends are reflected by "
                 f"{max(self.reach)}: append zeros, to {max(self.reach) + 1} samples at least."
             )
-        return self.frames(jnp.pad(signal, ((0, 0), self.reach, (0, 0)), mode="reflect"))
+        padded = jnp.pad(signal, ((0, 0), self.reach, (0, 0)), mode="reflect")
+        return self.frames(padded)[:, : signal.shape[1] // self.hop]
 
     def frames(self, padded: Float[Array, "batch length 1"]) -> Float[Array, "batch frames bands"]:
         """The log-mels of every frame inside of a signal that has been padded by `reach`.
