@@ -28,7 +28,7 @@ def noise(*shape: int) -> jax.Array:
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_the_filter_is_scipys_default(factor: int) -> None:
-    wanted = firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0))
+    wanted = firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0))  # pyright: ignore[reportArgumentType]
     np.testing.assert_allclose(low_pass(factor), wanted, rtol=1e-12, atol=1e-15)
 
 

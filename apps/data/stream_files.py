@@ -1,0 +1,352 @@
+"""Files of any length at constant memory: read block by block, written block by block.
+
+A file is looked through once when it is opened, so that a fault at its end is found before hours
+of work, and its peak is known; then it is read again for its samples.
+"""
+
+import abc
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TextIO
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from apps.data.audio import Samples, examine, open_sound, resampled_length
+from apps.data.checks import FileError, check_whole
+
+BLOCK = 1 << 16  # samples of one channel in memory at once
+_LONGEST_WAV = 2**32 - 4096  # bytes: the header of a wav cannot say more; that of RF64 can
+_MOST_DIGITS = "%.9g"  # brings every float32 back exactly
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that was looked through from end to end.
+
+    Attributes:
+        path: The file.
+        samples: Of each channel, at its own rate.
+        channels: How many.
+        peak: The largest magnitude.
+        rate: Samples per second; None for arrays, which have none.
+        columns: The channels' names, where a csv has them.
+    """
+
+    path: Path
+    samples: int
+    channels: int
+    peak: float
+    rate: int | None = None
+    columns: tuple[str, ...] = ()
+
+    def length(self, rate: int | None) -> int:
+        """Samples of each channel at another rate; arrays stay as long as they are."""
+        if self.rate is None or rate is None:
+            return self.samples
+        return resampled_length(self.samples, self.rate, rate)
+
+    def blocks(self, *, rate: int | None = None, size: int = BLOCK) -> Iterator[Samples]:
+        """The samples in order, in blocks of at most `size`, the last perhaps shorter.
+
+        Args:
+            rate: To which sound is resampled (soxr, quality HQ, as `audio.resample`); None keeps
+                its own. Arrays are given as they are.
+            size: Samples of each channel in a block.
+
+        Raises:
+            FileError: If the file is no longer what it was.
+            ValueError: If an argument is out of range.
+        """
+        check_whole("size", size)
+        if rate is not None:
+            check_whole("rate", rate)
+        pieces = _READERS.get(self.path.suffix.lower(), _sound)(self, size)
+        if rate is not None and self.rate not in (None, rate):
+            pieces = _resampled(pieces, self, rate)
+        return _regular(pieces, size)
+
+
+def open_file(path: str | os.PathLike[str]) -> Opened:
+    """Look through a sound file, a csv or an npy of one series, [time, channels] or [time].
+
+    Raises:
+        FileError: If it cannot be used; says why.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        raise FileError(path, "is compressed as a whole and cannot be read in blocks: save an npy")
+    if suffix not in _READERS:
+        info = examine(path, channels=None)
+        return Opened(path, info.frames, info.channels, info.peak, info.rate)
+    found = _look_into_csv(path) if suffix == ".csv" else _look_into_npy(path)
+    samples, peak = 0, 0.0
+    for block in found.blocks():
+        finite = np.isfinite(block)
+        if not finite.all():
+            at = np.argwhere(~finite)[0]
+            raise FileError(
+                path,
+                f"the value at {[samples + int(at[0]), int(at[1])]} is {block[tuple(at)]}: missing "
+                "values are not filled in, clean the file first",
+            )
+        samples += len(block)
+        peak = max(peak, float(np.abs(block).max()))
+    if samples == 0:
+        raise FileError(path, "is empty (no samples)")
+    return Opened(path, samples, found.channels, peak, columns=found.columns)
+
+
+class Writer(abc.ABC):
+    """A file that is written block by block, and closed at the end of a `with`.
+
+    Attributes:
+        path: The file.
+        samples: Of each channel, written so far.
+    """
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self.path, self._file, self.samples = path, file, 0
+
+    def write(self, block: NDArray[np.floating[Any]]) -> None:
+        """Append [samples, channels].
+
+        Raises:
+            FileError: If the file cannot be written, or a value is not finite.
+        """
+        if not np.isfinite(block).all():
+            raise FileError(self.path, f"NaN or infinite values after {self.samples} samples")
+        try:
+            self._append(np.asarray(block, np.float32))
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise FileError(self.path, f"cannot be written: {error}") from error
+        self.samples += len(block)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._finish()
+        finally:
+            self._file.close()
+
+    @abc.abstractmethod
+    def _append(self, block: Samples) -> None:
+        """Write samples that are finite."""
+
+    def _finish(self) -> None:  # noqa: B027  most formats need nothing
+        """Write what is known at the end only."""
+
+
+def open_writer(
+    path: str | os.PathLike[str],
+    *,
+    channels: int,
+    rate: int | None = None,
+    columns: tuple[str, ...] = (),
+    samples: int = 0,
+) -> Writer:
+    """Begin a wav (16 bits), csv or npy (float32); missing folders are made.
+
+    Args:
+        path: The ending chooses the format.
+        channels: Of every block to come.
+        rate: Samples per second, for sound.
+        columns: The first line of a csv.
+        samples: About how many are to come, if known: a wav above 4 GB needs another header.
+
+    Raises:
+        FileError: If the ending is not one of these, or the file cannot be written.
+        ValueError: If sound has no rate.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".wav", ".csv", ".npy"):
+        raise FileError(path, f"{suffix or 'no ending'} is not written in blocks; choose wav, csv "
+                        "or npy")  # fmt: skip
+    check_whole("channels", channels)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".csv":
+            return _CsvWriter(path, columns)
+        if suffix == ".npy":
+            return _NpyWriter(path, channels)
+    except OSError as error:
+        raise FileError(path, f"cannot be written: {error.strerror}") from error
+    if rate is None:
+        raise ValueError(f"{path} is sound and needs a rate")
+    check_whole("rate", rate)
+    return _WavWriter(path, channels, rate, long=2 * channels * samples > _LONGEST_WAV)
+
+
+class _WavWriter(Writer):
+    def __init__(self, path: Path, channels: int, rate: int, *, long: bool) -> None:
+        kind = "RF64" if long else "WAV"
+        try:
+            sound = soundfile.SoundFile(path, "w", rate, channels, subtype="PCM_16", format=kind)
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise FileError(path, f"cannot be written: {error}") from error
+        super().__init__(path, sound)
+
+    def _append(self, block: Samples) -> None:
+        self._file.write(block)  # clips beyond ±1
+
+
+class _CsvWriter(Writer):
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
+        file: TextIO = path.open("w", encoding="utf-8", newline="")
+        super().__init__(path, file)
+        if columns:
+            csv.writer(file, lineterminator="\n").writerow(columns)
+
+    def _append(self, block: Samples) -> None:
+        np.savetxt(self._file, block, delimiter=",", fmt=_MOST_DIGITS)
+
+
+class _NpyWriter(Writer):
+    """The header says the length, which is known at the end: it is written again, over itself."""
+
+    def __init__(self, path: Path, channels: int) -> None:
+        file: BinaryIO = path.open("wb")
+        super().__init__(path, file)
+        self._channels = channels
+        self._header()
+        self._begin = file.tell()
+
+    def _append(self, block: Samples) -> None:
+        self._file.write(np.ascontiguousarray(block, "<f4").tobytes())
+
+    def _finish(self) -> None:
+        self._file.seek(0)
+        self._header()
+        # numpy leaves room for a first axis of any length, so that this is always so.
+        assert self._file.tell() == self._begin
+
+    def _header(self) -> None:
+        shape = (self.samples, self._channels)
+        about = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        npy_format.write_array_header_1_0(self._file, about)
+
+
+def _sound(opened: Opened, size: int) -> Iterator[Samples]:
+    with open_sound(opened.path) as sound:
+        read = 0
+        while len(block := sound.read(size, dtype="float32", always_2d=True)):
+            read += len(block)
+            yield block
+    if read != opened.samples:
+        raise FileError(opened.path, f"was changed: {opened.samples} frames were there, {read} are")
+
+
+def _resampled(pieces: Iterable[Samples], opened: Opened, rate: int) -> Iterator[Samples]:
+    assert opened.rate is not None
+    resampler = soxr.ResampleStream(
+        opened.rate, rate, opened.channels, dtype="float32", quality="HQ"
+    )
+    for piece in pieces:
+        yield resampler.resample_chunk(piece).reshape(-1, opened.channels)
+    nothing = np.zeros((0, opened.channels), np.float32)
+    yield resampler.resample_chunk(nothing, last=True).reshape(-1, opened.channels)
+
+
+def _regular(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
+    """The same samples in blocks of one size, but for the last."""
+    waiting: list[Samples] = []
+    held = 0
+    for piece in pieces:
+        waiting.append(piece)
+        held += len(piece)
+        while held >= size:
+            joined = np.concatenate(waiting)
+            yield joined[:size]
+            waiting, held = [joined[size:]], held - size
+    if held:
+        yield np.concatenate(waiting)
+
+
+def _look_into_npy(path: Path) -> Opened:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise FileError(path, f"cannot be read: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise FileError(path, f"holds {array.dtype} and not real numbers")
+    if array.ndim not in (1, 2):
+        raise FileError(
+            path, f"has the shape {array.shape}, where one series [time, channels] is meant"
+        )
+    return Opened(path, len(array), 1 if array.ndim == 1 else array.shape[1], 0.0)
+
+
+def _npy(opened: Opened, size: int) -> Iterator[Samples]:
+    array = np.load(opened.path, mmap_mode="r", allow_pickle=False)
+    for at in range(0, len(array), size):
+        yield np.asarray(array[at : at + size], np.float32).reshape(-1, opened.channels)
+
+
+def _look_into_csv(path: Path) -> Opened:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = next(csv.reader(file), None)
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(path, f"cannot be read: {error}") from error
+    if not first:
+        raise FileError(path, "is empty")
+    numbers = all(map(_is_number, first))
+    columns = () if numbers else tuple(cell.strip() for cell in first)
+    return Opened(path, 0, len(first), 0.0, columns=columns)
+
+
+def _csv(opened: Opened, size: int) -> Iterator[Samples]:
+    with opened.path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        if opened.columns:
+            next(rows)
+        block: list[list[float]] = []
+        for row in rows:
+            if not row:
+                continue
+            block.append(_numbers(opened, row, rows.line_num))
+            if len(block) == size:
+                yield np.asarray(block, np.float32)
+                block = []
+        if block:
+            yield np.asarray(block, np.float32)
+
+
+def _numbers(opened: Opened, row: list[str], line: int) -> list[float]:
+    if len(row) != opened.channels:
+        raise FileError(
+            opened.path, f"line {line} has {len(row)} values where {opened.channels} are expected"
+        )
+    try:
+        return [float(cell) for cell in row]
+    except ValueError:
+        wrong = next(place for place, cell in enumerate(row) if not _is_number(cell))
+        what = f"holds {row[wrong]!r}, not a number" if row[wrong].strip() else "is empty"
+        raise FileError(opened.path, f"line {line}: column {wrong + 1} {what}") from None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+_READERS = {".csv": _csv, ".npy": _npy}
