@@ -18,6 +18,7 @@ SINES = {"data": {"kind": "sines"}, "objective": {"reconstruction": "l2"}}
 
 
 SCHEMAS = (
+    config.Tones,
     *(config.Plucks, config.Sines, config.AudioFolder, config.Arrays, config.Model, config.Train),
     *(config.Vae, config.VaeGan, config.Gan, config.Vocoder, config.Upsampler, config.Critic),
 )
@@ -78,7 +79,7 @@ WRONG = {
     ),
     "kind": (
         {"data": {"kind": "pluck"}},
-        "data.kind must be one of plucks, sines, audio_folder, arrays, got 'pluck'; "
+        "data.kind must be one of plucks, sines, tones, audio_folder, arrays, got 'pluck'; "
         "did you mean 'plucks'?",
     ),
     "missing": ({"data": {"kind": "audio_folder"}}, "data.root must be set: the folder"),

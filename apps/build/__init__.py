@@ -1,8 +1,10 @@
 """From settings to objects, one small function each; the only place where a word selects code."""
 
-from apps.build.objectives import objective as objective
 from apps.build.networks import critic as critic
 from apps.build.networks import model as model
+from apps.build.objectives import objective as objective
+from apps.build.optimisers import learning_rate as learning_rate
+from apps.build.optimisers import optimiser as optimiser
 from apps.build.records import loader as loader
 from apps.build.records import source as source
 from apps.build.running import begun as begun
@@ -19,5 +21,3 @@ from apps.build.trained import SIGNAL as SIGNAL
 from apps.build.trained import Trained as Trained
 from apps.build.trained import stored_signal as stored_signal
 from apps.build.trained import trained as trained
-from apps.build.optimisers import learning_rate as learning_rate
-from apps.build.optimisers import optimiser as optimiser

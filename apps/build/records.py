@@ -2,7 +2,7 @@
 
 from apps import config as settings
 from apps.config import Config
-from apps.data import Arrays, AudioFolder, Loader, Plucks, Sines, Source
+from apps.data import Arrays, AudioFolder, Loader, Plucks, Sines, Source, Tones
 
 
 def source(config: Config, split: str) -> Source:
@@ -18,6 +18,12 @@ def source(config: Config, split: str) -> Source:
             return Sines(
                 split=split, length=data.length, channels=data.channels, count=data.count,
                 seed=data.seed
+            )  # fmt: skip
+        case settings.Tones():
+            return Tones(
+                split=split, length=data.length, rate=data.rate, modes=data.modes,
+                lowest=data.lowest, spacing=data.spacing, count=data.count, seed=data.seed,
+                labels=data.labels
             )  # fmt: skip
         case settings.AudioFolder():
             return AudioFolder(

@@ -63,6 +63,44 @@ class Sines:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tones:
+    """Sine waves of a few known frequencies: a toy whose right answer is known.
+
+    Attributes:
+        kind: chooses this data
+        length: samples per record
+        rate: samples per second, Hz
+        modes: how many frequencies there are
+        lowest: cycles in a record at the lowest of them
+        spacing: cycles in a record from one to the next
+        count: records of the training split; the test split has as many of its own
+        seed: chooses the records, apart from train.seed
+        labels: whether the frequency is a record's label
+    """
+
+    kind: Literal["tones"] = "tones"
+    length: int = 128
+    rate: int = 8000
+    modes: int = 8
+    lowest: float = 4.0
+    spacing: float = 4.0
+    count: int = 4096
+    seed: int = 0
+    labels: bool = False
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "data", "length", "rate", "modes", "count")
+        above(0, self, "data", "lowest", "spacing")
+        at_least(0, self, "data", "seed")
+        highest = self.lowest + (self.modes - 1) * self.spacing
+        if highest >= self.length / 2:
+            raise ConfigError(
+                f"data.modes={self.modes} reach {highest:g} cycles in data.length={self.length} "
+                f"samples; stay below {self.length / 2:g}, by fewer modes or a smaller spacing"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class AudioFolder:
     """Your recordings: every audio file under a folder.
 

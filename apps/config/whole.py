@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apps.config.data import Arrays, AudioFolder, Plucks, Sines
+from apps.config.data import Arrays, AudioFolder, Plucks, Sines, Tones
 from apps.config.model import Model
 from apps.config.objective import Critic, Gan, Objective, Upsampler, Vae, VaeGan, Vocoder
 from apps.config.training import AdamW, Train
@@ -27,7 +27,7 @@ class Config:
 
     name: str = ""
     run: Path | None = None
-    data: Plucks | Sines | AudioFolder | Arrays = field(default_factory=Plucks)
+    data: Plucks | Sines | Tones | AudioFolder | Arrays = field(default_factory=Plucks)
     model: Model = field(default_factory=Model)
     objective: Objective = field(default_factory=Vae)
     critic: Critic | None = None
@@ -63,7 +63,7 @@ def _check_data(config: Config) -> None:
     if series and isinstance(objective, Vocoder):
         raise ConfigError(f"objective=vocoder is for audio, and data={data.kind} is none")
     labels = getattr(data, "labels", None)
-    if labels is not None and not isinstance(objective, Gan):
+    if labels and not isinstance(objective, Gan):
         raise ConfigError(
             f"data.labels={labels} are of use to objective=gan alone, got {objective.kind}; "
             f"take data.labels=null"

@@ -19,3 +19,4 @@ from apps.data.source import fixed_batch as fixed_batch
 from apps.data.source import pieces as pieces
 from apps.data.synthetic import Plucks as Plucks
 from apps.data.synthetic import Sines as Sines
+from apps.data.tones import Tones as Tones

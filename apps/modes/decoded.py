@@ -10,7 +10,7 @@ from rich.progress import track
 from apps.build import Trained
 from apps.modes import inputs
 from apps.modes.wanted import Generate
-from apps.objectives import autoencoding
+from apps.objectives import autoencoding, gan
 from apps.schema import ConfigError
 
 Array = NDArray[np.floating[Any]]
@@ -34,14 +34,33 @@ def new_length(wanted: Generate, run: Trained) -> int:
 
 
 def decode(
-    run: Trained, latents: Array, *, length: int, console: Console, level: Array | None = None
+    run: Trained,
+    latents: Array,
+    *,
+    length: int,
+    console: Console,
+    level: Array | None = None,
+    label: NDArray[np.integer[Any]] | None = None,
 ) -> Array:
-    """Decode latents to the units of the data."""
+    """Decode latents to the units of the data.
+
+    Args:
+        run: The run.
+        latents: Shape (count, steps, latent).
+        length: Samples of each signal.
+        console: Where to show the progress.
+        level: By what to multiply each signal.
+        label: The class of each, of a run that knows labels.
+    """
     starts = range(0, len(latents), CHUNK)
     quiet = len(starts) == 1 or not console.is_terminal
-    chunks = [
-        autoencoding.decode(run.model, latents[at : at + CHUNK], length=length)
-        for at in track(starts, "decoding", console=console, transient=True, disable=quiet)
-    ]
+    chunks = []
+    for at in track(starts, "decoding", console=console, transient=True, disable=quiet):
+        some = slice(at, at + CHUNK)
+        if run.config.objective.kind == "gan":
+            classes = None if label is None else label[some]
+            chunks.append(gan.decode(run.model, latents[some], length=length, label=classes))
+        else:
+            chunks.append(autoencoding.decode(run.model, latents[some], length=length))
     signals = np.concatenate(chunks)
     return run.signal.unscale(signals if level is None else signals * level)

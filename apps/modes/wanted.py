@@ -91,6 +91,6 @@ def settled(wanted: Generate, config: Config) -> Generate:
             f"mode={chosen} is of runs with objective={able}; run={wanted.run} has "
             f"objective={kind}, whose modes are {', '.join(modes)}"
         )
-    if wanted.label is not None and getattr(config.data, "labels", None) is None:
+    if wanted.label is not None and not getattr(config.data, "labels", None):
         raise ConfigError(f"label={wanted.label}: run={wanted.run} was trained without labels")
     return dataclasses.replace(wanted, mode=chosen)
