@@ -15,18 +15,16 @@ from apps.manual import Door
 from apps.schema import ConfigError
 
 if TYPE_CHECKING:  # what brings jax is imported once the settings are right
-    import numpy as np
-    from numpy.typing import NDArray
-
     from apps.build import Trained
     from apps.data import Source
 
 DOOR = Door(
     command="python -m apps.evaluate",
     purpose=(
-        "Measure how well a trained run reconstructs the records of its test split: every one is "
-        "encoded to the mean of its latent, decoded, and compared. Prints a table and saves it as "
-        "JSON in the run folder."
+        "Measure how good a trained run is on the records of its test split: an autoencoder by "
+        "what it makes of each from the mean of its latent, a vocoder from its mel spectrum, an "
+        "upsampler from its lower rate, a GAN by how its signals differ from them as a set. Prints "
+        "a table and saves it as JSON in the run folder."
     ),
     examples=(
         ("run=runs/NAME", "the run as it stands, by the averaged weights"),
@@ -63,7 +61,7 @@ class Evaluate:
         split: the records to measure on
         data: where the run's recordings or arrays are now, if they have moved
         batch_size: records at once; changes the time it takes, not the result
-        seed: of the new signals that correlations of series are taken from
+        seed: of the new signals by which sets are compared
         output: the file to save to; null saves to evaluation-….json in the run folder
         weights: the moving average of the weights (ema), or the last step's (model)
         checkpoint: latest, best (on the test split), or the number of a step
@@ -185,12 +183,12 @@ def _records(wanted: Evaluate, run: "Trained") -> "Source":
     return records
 
 
-def _batches(records: "Source", size: int) -> "Iterator[NDArray[np.float32]]":
-    import numpy as np
+def _batches(records: "Source", size: int) -> "Iterator[Any]":
+    from apps.data import batch_of
 
     for start in range(0, len(records), size):
-        stop = min(start + size, len(records))
-        yield np.stack([records.example(index, None) for index in range(start, stop)])
+        indices = range(start, min(start + size, len(records)))
+        yield batch_of(records, indices, [records.example(index, None) for index in indices])
 
 
 def _table(report: Mapping[str, Any]) -> Any:

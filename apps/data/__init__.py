@@ -15,6 +15,7 @@ from apps.data.source import Example as Example
 from apps.data.source import Labelled as Labelled
 from apps.data.source import Signal as Signal
 from apps.data.source import Source as Source
+from apps.data.source import batch_of as batch_of
 from apps.data.source import fixed_batch as fixed_batch
 from apps.data.source import pieces as pieces
 from apps.data.synthetic import Plucks as Plucks

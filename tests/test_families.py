@@ -1,0 +1,109 @@
+"""What holds for every objective: as made from a config, on any devices, in parts, after a stop."""
+
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+from trained_runs import COMMON
+
+from apps import build
+from apps.command_line import read, sort
+from apps.config import Config
+from apps.engine.mesh import place_batch
+from apps.engine.state import TrainState
+
+LIKENESS = ("objective.n_ffts=[32]", "objective.bands=[5]")
+CRITIC = ("critic.channels=2", "critic.periods=[3]")
+SHORT = ("train.batch_size=8", "data.length=64", "train.steps=4", "model.strides=[4,4]")
+FAMILIES = {
+    "gan": (
+        *("data=tones", "data.labels=true", "data.modes=3", "++objective.kind=gan"),
+        *("objective.adversarial=wasserstein", "objective.gradient_penalty=10"),
+        *("objective.feature_weight=0", "objective.critic_turns=2"),
+        *("critic.wave=true", "critic.channels=2", "critic.phase_shuffle=1", "model.entry=dense"),
+    ),
+    "vae_gan": (*LIKENESS, *CRITIC, "objective.kind=vae_gan", "objective.adversarial_from=2"),
+    "vocoder": (
+        *LIKENESS, *CRITIC, "objective.kind=vocoder", "objective.adversarial_from=2",
+        *("objective.n_fft=32", "objective.mel_bands=4"),
+    ),
+    "upsampler": (
+        *CRITIC, "objective.kind=upsampler", "objective.factor=16", "objective.n_ffts=[32]",
+        "objective.adversarial_from=2",
+    ),
+    "vae": LIKENESS,
+}  # fmt: skip
+
+
+def settled(name: str, *words: str) -> Config:
+    given = {word.partition("=")[0]: word for word in (*COMMON, *SHORT, *FAMILIES[name], *words)}
+    return read(Config, sort(list(given.values())))
+
+
+def trained(config: Config, *, steps: int, state: TrainState | None = None, done: int = 0) -> Any:
+    """The state after some steps, and all that was measured on the way."""
+    records = build.source(config, "train")
+    aim, mesh = build.objective(config, records.signal), build.mesh(config)
+    step, loader = build.step(config, aim, mesh), build.loader(config, records, parts=aim.parts)
+    state = build.begun(config, records.signal, mesh) if state is None else state
+    rows = []
+    for at in range(done, steps):
+        state, metrics = step.at(at)(state, place_batch(loader.batch(at), mesh))
+        rows.append({name: float(value) for name, value in jax.device_get(metrics).items()})
+    return state, rows
+
+
+def leaves(state: Any) -> list[np.ndarray]:
+    arrays = [leaf for leaf in jax.tree.leaves(state) if eqx.is_array(leaf)]
+    keys = [jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in arrays]
+    plain = [leaf for leaf, is_key in zip(arrays, keys, strict=True) if not is_key]
+    return [np.asarray(leaf) for leaf in jax.device_get(plain)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Path):
+    config = settled(name)
+    whole, rows = trained(config, steps=4)
+    for stop in (1, 2, 3):  # before, at and after the switch of phases
+        signal, mesh = build.source(config, "train").signal, build.mesh(config)
+        aim = build.objective(config, signal)
+        half, _ = trained(config, steps=stop)
+        with build.checkpoints(config, tmp_path / str(stop), aim) as checkpoints:
+            checkpoints.save(stop, half, {})
+            found = checkpoints.restore(build.template(config, signal, mesh))
+        assert found is not None
+        again, later = trained(config, steps=4, state=found[1], done=found[0])
+        assert later == rows[stop:]
+        for one, other in zip(leaves(whole), leaves(again), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["train.devices=8"], ["train.accumulate=4"]])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_devices_and_parts_of_a_batch_change_nothing_but_rounding(name: str, words: list[str]):
+    _, alone = trained(settled(name), steps=4)
+    _, spread = trained(settled(name, *words), steps=4)
+    for one, other in zip(alone, spread, strict=True):
+        assert one.keys() == other.keys()
+        for metric in one:
+            if metric.endswith(("/loss", "/gradient_norm")):
+                assert other[metric] == pytest.approx(one[metric], rel=1e-4, abs=1e-6), metric
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_half_precision_and_rematerialisation_train_alike(name: str):
+    _, plain = trained(settled(name), steps=3)
+    _, again = trained(settled(name, "model.rematerialise=true"), steps=3)
+    for one, other in zip(plain, again, strict=True):
+        assert other == pytest.approx(one, rel=1e-4, abs=1e-5)
+    state, half = trained(settled(name, "train.precision=bfloat16"), steps=3)
+    assert {leaf.dtype for leaf in leaves(state)} <= {np.dtype("f4"), np.dtype("i4"), np.dtype("?")}
+    product = build.objective(settled(name), build.source(settled(name), "train").signal).product
+    for one, other in zip(plain, half, strict=True):
+        assert other[f"{product}/loss"] == pytest.approx(one[f"{product}/loss"], rel=0.1)
