@@ -56,9 +56,9 @@ def layout(config: Config) -> Layout:
     return Layout(
         strides=wanted.strides, channels=wanted.channels, stride_kernels=wanted.stride_kernels,
         kernel_size=wanted.kernel_size, residual_kernels=wanted.residual_kernels,
-        dilations=wanted.dilations, residual=wanted.residual, activation=wanted.activation,
-        slope=wanted.slope, padding=wanted.padding, lstm=wanted.lstm,
-        weight_norm=wanted.weight_norm, rematerialise=wanted.rematerialise
+        dilations=wanted.dilations, units=wanted.units, residual=wanted.residual,
+        activation=wanted.activation, slope=wanted.slope, padding=wanted.padding,
+        lstm=wanted.lstm, weight_norm=wanted.weight_norm, rematerialise=wanted.rematerialise
     )  # fmt: skip
 
 

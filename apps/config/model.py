@@ -21,6 +21,7 @@ class Model:
         residual_kernels: taps of the dilated convolutions; with several, as many branches after
             each stride are averaged
         dilations: of the residual units after each stride; empty has no such units
+        units: how many of these units follow each stride; empty takes all everywhere
         residual: what follows a dilated convolution: one of a single tap (pointwise), one of as
             many taps (twice), or nothing (single)
         activation: between layers
@@ -42,6 +43,7 @@ class Model:
     kernel_size: int = 7
     residual_kernels: tuple[int, ...] = (7,)
     dilations: tuple[int, ...] = (1, 3, 9)
+    units: tuple[int, ...] = ()
     residual: Literal["pointwise", "twice", "single"] = "pointwise"
     activation: Literal["snake", "snake_beta", "elu", "leaky_relu", "relu"] = "snake"
     slope: float = 0.2
@@ -55,7 +57,7 @@ class Model:
     def __post_init__(self) -> None:
         at_least(1, self, "model", "latent", "strides", "channels", "stride_kernels")
         at_least(1, self, "model", "kernel_size", "residual_kernels", "dilations")
-        at_least(0, self, "model", "lstm", "slope")
+        at_least(0, self, "model", "lstm", "slope", "units")
         count = len(self.strides)
         if count == 0:
             raise ConfigError("model.strides needs at least one number, got []")
@@ -65,6 +67,11 @@ class Model:
                     f"model.{name} needs {counts[0]} or {counts[1]} numbers for the {count} "
                     f"model.strides, got {list(getattr(self, name))}"
                 )
+        if len(self.units) not in (0, count) or max(self.units, default=0) > len(self.dilations):
+            raise ConfigError(
+                f"model.units needs 0 or {count} numbers of at most {len(self.dilations)}, the "
+                f"number of model.dilations, got {list(self.units)}"
+            )
         if not self.residual_kernels:
             raise ConfigError("model.residual_kernels needs at least one number, got []")
 

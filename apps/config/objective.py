@@ -129,9 +129,9 @@ class Vocoder(Adversarial):
         mel_bands: bands of that spectrogram
         low: where its lowest band begins, Hz
         high: where its highest band ends, Hz; null is half the rate
-        n_ffts: window lengths of the likeness, samples
-        bands: mel bands of each window length
-        mel_weight: weight of the likeness of mel spectra
+        n_ffts: window lengths of further spectra to be alike, samples; none in HiFi-GAN
+        bands: mel bands of each of them
+        mel_weight: weight of the difference of log-mels, its own and the further ones
     """
 
     kind: Literal["vocoder"] = "vocoder"
@@ -139,9 +139,9 @@ class Vocoder(Adversarial):
     mel_bands: int = 40
     low: float = 0.0
     high: float | None = None
-    n_ffts: tuple[int, ...] = (64, 128, 256, 512)
-    bands: tuple[int, ...] = (10, 20, 40, 64)
-    mel_weight: float = 15.0
+    n_ffts: tuple[int, ...] = ()
+    bands: tuple[int, ...] = ()
+    mel_weight: float = 45.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
