@@ -62,5 +62,5 @@ def inception_score(log_probabilities: LogProbabilities) -> float:
     marginal = np.logaddexp.reduce(logs, axis=0) - np.log(len(logs))
     share = np.exp(logs)
     # 0 · log 0 is 0.
-    terms = np.where(share > 0, share * (np.where(share > 0, logs - marginal, 0.0)), 0.0)
-    return float(np.exp(terms.sum(axis=1).mean()))
+    gain = np.subtract(logs, marginal, out=np.zeros_like(logs), where=share > 0)
+    return float(np.exp((share * gain).sum(axis=1).mean()))

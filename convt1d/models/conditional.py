@@ -23,7 +23,7 @@ class Conditional(eqx.Module):
     Args:
         decoder: of more than ``embedding`` latent channels.
         classes: number of labels, which are counted from 0.
-        embedding: channels of a label's vector.
+        embedding: channels of a label's vector; half of the decoder's latent if None.
         key: of the vectors.
 
     Raises:
@@ -48,8 +48,14 @@ class Conditional(eqx.Module):
     embedding: int = eqx.field(static=True)
 
     def __init__(
-        self, decoder: Decoder, classes: int, *, embedding: int = 16, key: PRNGKeyArray
+        self,
+        decoder: Decoder,
+        classes: int,
+        *,
+        embedding: int | None = None,
+        key: PRNGKeyArray,
     ) -> None:
+        embedding = max(1, decoder.latent // 2) if embedding is None else embedding
         for name, value in (("classes", classes), ("embedding", embedding)):
             if not is_integer(value) or value < 1:
                 raise ValueError(f"`{name}` (={value!r}) must be an int of at least 1.")

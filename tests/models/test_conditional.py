@@ -43,6 +43,8 @@ def test_it_tells_of_itself_what_a_decoder_does():
     model = conditional()
     assert (model.latent, model.signal, model.hop, model.length) == (3, 2, 8, None)
     assert model.layout == LAYOUT
+    half = Conditional(model.decoder, 3, key=jax.random.key(1))
+    assert (half.latent, half.embedding) == (3, 2)
 
 
 def test_only_the_vectors_of_the_labels_seen_are_taught():

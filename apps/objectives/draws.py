@@ -1,0 +1,52 @@
+"""Latents drawn for people to see and metrics to measure; arrays laid where a model is."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, UInt32
+from numpy.typing import NDArray
+
+from apps.engine.mesh import batch_sharding
+
+Signals = NDArray[np.floating[Any]]  # host arrays of shape (batch, length, channels)
+Unscale = Callable[[Signals], Signals]
+
+
+def normal(count: int, *, steps: int, latent: int, seed: int) -> Signals:
+    """Standard normal latents; that of draw i depends on the seed, i, steps and latent alone.
+
+    Args:
+        count: How many.
+        steps: Of each.
+        latent: Channels of each.
+        seed: Chooses the draws; from 0, below 2³².
+
+    Returns:
+        Host array of shape (count, steps, latent).
+    """
+    drawn = _normal(jax.device_put(np.uint32(seed)), count=count, steps=steps, latent=latent)
+    return jax.device_get(drawn)
+
+
+def beside(model: Any, array: NDArray[Any]) -> Array:
+    """Lay a host array where the model is, over its devices if they divide the first axis."""
+    leaf = next(leaf for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.Array))
+    sharding = leaf.sharding
+    if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, Mesh):
+        mesh = sharding.mesh
+        spread = len(array) % mesh.size == 0
+        sharding = batch_sharding(mesh) if spread else NamedSharding(mesh, PartitionSpec())
+    return jax.device_put(array, sharding)
+
+
+@functools.partial(jax.jit, static_argnames=("count", "steps", "latent"))
+def _normal(
+    seed: UInt32[Array, ""], *, count: int, steps: int, latent: int
+) -> Float[Array, "count steps latent"]:
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.arange(count))
+    return jax.vmap(lambda key: jax.random.normal(key, (steps, latent), jnp.float32))(keys)
