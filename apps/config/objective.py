@@ -160,6 +160,7 @@ class Upsampler(Adversarial):
         factor: of the rates; the product of model.strides
         n_ffts: window lengths of the spectra, samples of the high rate
         stft_weight: weight of the likeness of spectra
+        log_spectral_weight: weight of their log-spectral distance, by which upsamplers are compared
         l1_weight: weight of the mean absolute difference of the signals
     """
 
@@ -167,13 +168,14 @@ class Upsampler(Adversarial):
     factor: int = 4
     n_ffts: tuple[int, ...] = (64, 128, 256, 512)
     stft_weight: float = 1.0
+    log_spectral_weight: float = 0.0
     l1_weight: float = 5.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(2, self, "objective", "factor")
         at_least(4, self, "objective", "n_ffts")
-        at_least(0, self, "objective", "stft_weight", "l1_weight")
+        at_least(0, self, "objective", "stft_weight", "log_spectral_weight", "l1_weight")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,6 +124,85 @@ def si_sdr(signal: Clips, reference: Clips) -> Scores:
     return (10.0 * np.log10(np.clip(ratio, 1e-10, 1e10))).mean(axis=1)
 
 
+def log_spectral_distance(
+    signal: Clips,
+    reference: Clips,
+    *,
+    n_fft: int = 256,
+    floor: float = 1e-8,
+    share: float = 1.0,
+) -> Scores:
+    r"""Mean over frames of the root mean square over frequency of Δ log10 power; lower is better.
+
+    Frames are those of `mel_distance`. A decade of power is 10 dB.
+
+    Args:
+        signal: What was made.
+        reference: What it should be.
+        n_fft: Window length in samples; the hop is a quarter of it.
+        floor: Powers below it count as it.
+        share: Of the band from 0 Hz to half the rate: only frequencies below are compared. 1
+            compares all.
+
+    Returns:
+        One distance per clip, in decades.
+
+    Raises:
+        ValueError: If the shapes differ, a clip is too short to be reflected, or no frequency is
+            left.
+
+    Source:
+        Gray and Markel, Distance measures for speech processing (1976), with log10 of the power in
+        place of decibels.
+    """
+    made, wanted = _rows(signal, reference)
+    powers = [np.square(_magnitude(rows, n_fft)) for rows in (made, wanted)]
+    levels = [np.log10(np.maximum(power, floor)) for power in powers]
+    difference = (levels[0] - levels[1])[:, :, : _below(n_fft // 2 + 1, share)]
+    return np.sqrt(np.square(difference).mean(axis=2)).mean(axis=(1, 2))
+
+
+def snr(signal: Clips, reference: Clips, *, share: float = 1.0) -> Scores:
+    r"""Signal-to-noise ratio in dB; higher is better.
+
+    $$ 10 \log_{10} \frac{\lVert y \rVert^2}{\lVert x - y \rVert^2} $$
+
+    The ratio is kept within ±100 dB: an exact copy has 100, and any signal beside silence -100.
+
+    Args:
+        signal: x, what was made.
+        reference: y, what it should be.
+        share: Of the band from 0 Hz to half the rate: only frequencies below, of the Fourier
+            transform of the whole clip, are compared. 1 compares all.
+
+    Returns:
+        One ratio per clip.
+
+    Raises:
+        ValueError: If the shapes differ, or no frequency is left.
+    """
+    made, wanted = _rows(signal, reference)
+    if share != 1.0:
+        count = _below(made.shape[2] // 2 + 1, share)
+        # The constant counts half as much as a frequency, which has two signs.
+        weight = np.where(np.arange(count) == 0, 0.5, 1.0) ** 0.5
+        made, wanted = (np.fft.rfft(rows)[..., :count] * weight for rows in (made, wanted))
+    least = 1e-30  # keeps silence from dividing zero by zero
+    noise = np.square(np.abs(made - wanted)).sum(axis=2)
+    ratio = np.square(np.abs(wanted)).sum(axis=2) / (noise + least)
+    return (10.0 * np.log10(np.clip(ratio, 1e-10, 1e10))).mean(axis=1)
+
+
+def _below(count: int, share: float) -> int:
+    """How many of `count` frequencies, from 0 to half the rate, are below a share of the band."""
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share}; give a part of the band, above 0 and at most 1")
+    kept = count if share == 1 else int(np.ceil(share * (count - 1)))
+    if kept < 1:
+        raise ValueError(f"share = {share} leaves none of {count} frequencies; give more")
+    return kept
+
+
 def _rows(signal: Clips, reference: Clips) -> tuple[Clips, Clips]:
     """Both as float64 (clips, channels, length)."""
     if np.shape(signal) != np.shape(reference) or np.ndim(signal) != 3:

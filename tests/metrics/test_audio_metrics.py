@@ -123,3 +123,53 @@ def test_shapes_that_cannot_be_compared_are_refused():
         audio.si_sdr(np.zeros((1, 9, 1)), np.zeros((1, 8, 1)))
     with pytest.raises(ValueError, match="the clips have 200 samples; frames of n_fft = 512"):
         audio.mel_distance(np.zeros((1, 200, 1)), np.zeros((1, 200, 1)), rate=8000)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25, 0.3])
+def test_log_spectral_distance_is_the_stated_mean_of_roots(share):
+    made, wanted = clips(2, 700, 1), clips(2, 700, 1)
+    expected = np.zeros(2)
+    for clip in range(2):
+        first, second = (magnitude(x[clip, :, 0], 256) ** 2 for x in (made, wanted))
+        kept = [k for k in range(129) if k < share * 128 or share == 1.0]
+        difference = np.log10(first[:, kept]) - np.log10(second[:, kept])
+        expected[clip] = np.mean([np.sqrt(np.mean(frame**2)) for frame in difference])
+    np.testing.assert_allclose(
+        audio.log_spectral_distance(made, wanted, share=share), expected, rtol=1e-12
+    )
+
+
+def test_a_decade_of_power_is_a_log_spectral_distance_of_one():
+    wanted = clips(1, 600, 2)
+    made = audio.log_spectral_distance(np.sqrt(10) * wanted, wanted)
+    np.testing.assert_allclose(made, 1.0, rtol=1e-9)
+    # Silence is told from power 1e-8 and above alone.
+    np.testing.assert_allclose(audio.log_spectral_distance(0 * wanted, 1e-9 * wanted), 0.0)
+
+
+def test_snr_is_power_over_the_power_of_the_difference():
+    wanted, noise = clips(2, 500, 1), clips(2, 500, 1)
+    expected = 10 * np.log10((wanted**2).sum((1, 2)) / ((0.1 * noise) ** 2).sum((1, 2)))
+    np.testing.assert_allclose(audio.snr(wanted + 0.1 * noise, wanted), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("frequency", "expected"), [(0.1, 20.0), (0.2, 20.0), (0.3, 100.0)])
+def test_snr_of_a_share_of_the_band_hears_noise_in_it_alone(frequency, expected):
+    at = np.arange(400)[None, :, None]
+    wanted = np.sin(2 * np.pi * 0.05 * at)
+    made = wanted + 0.1 * np.sin(2 * np.pi * frequency * at)
+    np.testing.assert_allclose(audio.snr(made, wanted, share=0.5), expected, rtol=1e-9)
+
+
+def test_snr_of_silence_and_of_copies_is_bounded():
+    wanted = clips(1, 300, 1)
+    assert audio.snr(wanted, wanted)[0] == 100
+    assert audio.snr(wanted, 0 * wanted)[0] == -100
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match="share is"):
+        audio.snr(clips(1, 300, 1), clips(1, 300, 1), share=share)
+    with pytest.raises(ValueError, match="share is"):
+        audio.log_spectral_distance(clips(1, 300, 1), clips(1, 300, 1), share=share)
