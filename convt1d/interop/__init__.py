@@ -25,7 +25,7 @@ slash; Haiku the parameters, slash; Keras ``layer.get_weights()`` or ``{v.path: 
 model's variables, slash; brainstate ``{path: state.value}`` of ``layer.states()``, dot, where the
 state of a layer is itself called ``weight``: the name to give is ``"up.weight"``.
 
-Published models travel as a whole: `published` has the names of their weights.
+Published models travel as a whole: `published_names` has the names of their weights.
 
 Only weights travel: strides and paddings are the constructor's. Of weight normalisation PyTorch's
 forms are known; fold another library's into its weights before.
@@ -39,7 +39,7 @@ Example:
     {'up/w': (4, 8, 16), 'up/b': (8,)}
 """
 
-from convt1d.interop._published import published as published
+from convt1d.interop._published import published_names as published_names
 from convt1d.interop._reading import read as read
 from convt1d.interop._reading import read_model as read_model
 from convt1d.interop._writing import write as write

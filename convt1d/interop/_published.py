@@ -33,7 +33,7 @@ GATES = {
 }
 
 
-def published(
+def published_names(
     model: VAE | Decoder | Encoder | Heads | Banded, source: Source, *, prefix: str = ""
 ) -> dict[str, str]:
     """The names of a published model's weights, to be the ``names`` of `read_model`.
@@ -74,7 +74,7 @@ def published(
         >>> from convt1d.models import Decoder, Layout
         >>> layout = Layout(strides=(8, 5), channels=(64, 32, 16), padding="symmetric")
         >>> blank = eqx.filter_eval_shape(lambda: Decoder(1, 8, layout, key=jax.random.key(0)))
-        >>> names = convt1d.interop.published(blank, "transformers_dac", prefix="decoder.")
+        >>> names = convt1d.interop.published_names(blank, "transformers_dac", prefix="decoder.")
         >>> names["stages.1.up"], names["stages.1.activation.alpha"]
         ('decoder.block.1.conv_t1', 'decoder.block.1.snake1.alpha')
 
@@ -92,7 +92,7 @@ def published(
             parts = {}
     names = {"pqmf.filters.array": f"{prefix}pqmf.hk"} if isinstance(model, Banded) else {}
     for part, theirs in parts.items():
-        found = published(getattr(model, part), source, prefix=prefix + theirs)
+        found = published_names(getattr(model, part), source, prefix=prefix + theirs)
         names |= {f"{part}.{path}": name for path, name in found.items()}
     if isinstance(model, Decoder | Encoder | Heads):
         known = dict(_known(model, source))
@@ -138,7 +138,7 @@ def _name(path: str, known: dict[str, str], source: str) -> str:
     if leaf in GATES:
         *_, number = owner.split(".")
         return f"{known[owner]}.{GATES[leaf]}_l{number}"
-    return f"{known[owner]}.{leaf}"
+    return f"{known[owner]}.{leaf.removeprefix('log_')}"  # SnakeBeta's are logarithms there too
 
 
 def _units(model: Model, stage: int) -> Iterator[tuple[int, int, str]]:
