@@ -152,18 +152,25 @@ def _move(
     # The norm is needed anyway, and finite only where every number of the gradient is.
     good = jnp.isfinite(value) & jnp.isfinite(norm)
     learned, fixed = eqx.partition(player.model, rules.trainable(player.model))
-    # What this turn does not move has gradient 0 for the optimiser, so that its state keeps its
-    # form; the update it may make of that, of momentum and weight decay, is dropped below.
-    gradients = jax.tree.map(
-        lambda leaf, found: jnp.zeros_like(leaf) if found is None else found, learned, slope
-    )
-    with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
-        updates, opt_state = optimiser.update(gradients, player.opt_state, learned)
-    changed = eqx.apply_updates(learned, updates)
-    learned = jax.tree.map(
-        lambda old, new, found: old if found is None else jnp.where(good, new, old),
-        learned, changed, slope,
-    )  # fmt: skip
+    kept, rest = eqx.partition(player.opt_state, eqx.is_array)
+
+    def update(learned: PyTree, kept: PyTree) -> tuple[PyTree, PyTree]:
+        # What this turn does not move has gradient 0 for the optimiser, so that its state keeps
+        # its form; the update made of that, of momentum and weight decay, is dropped.
+        gradients = jax.tree.map(
+            lambda leaf, found: jnp.zeros_like(leaf) if found is None else found, learned, slope
+        )
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+            updates, opt_state = optimiser.update(gradients, eqx.combine(kept, rest), learned)
+        changed = eqx.apply_updates(learned, updates)
+        changed = jax.tree.map(
+            lambda old, new, found: old if found is None else new, learned, changed, slope
+        )
+        return changed, _alike(eqx.filter(opt_state, eqx.is_array), kept)
+
+    # A branch: with a `where` for each array, XLA:CPU copies every moment that it updates in
+    # place, and the update takes twice as long.
+    learned, kept = jax.lax.cond(good, update, lambda *now: now, learned, kept)
     skips = Skips(
         in_a_row=jnp.where(good, 0, player.skips.in_a_row + 1),
         total=player.skips.total + jnp.where(good, 0, 1),
@@ -175,22 +182,22 @@ def _move(
         "skipped": skips.in_a_row.astype(jnp.float32),
         "skipped_total": skips.total.astype(jnp.float32),
     }
-    opt_state = _kept(opt_state, player.opt_state, good)
-    return Player(eqx.combine(learned, fixed), opt_state, player.ema, skips), reported
+    model, opt_state = eqx.combine(learned, fixed), eqx.combine(kept, rest)
+    return Player(model, opt_state, player.ema, skips), reported
 
 
-def _kept(new: optax.OptState, old: optax.OptState, good: Bool[Array, ""]) -> optax.OptState:
-    """Returns the new state of an optimiser, or the old one after a bad gradient."""
+def _alike(new: PyTree, old: PyTree) -> PyTree:
+    """Returns an optimiser's new state if it has the form of the old one."""
 
-    def form(state: optax.OptState) -> Any:
-        return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), eqx.filter(state, eqx.is_array))
+    def form(state: PyTree) -> PyTree:
+        return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
 
     if form(new) != form(old):
         raise TypeError(
             "the step changed the form of the state: an optimiser has to return a state like "
             "the one it was given"
         )
-    return jax.tree.map(lambda a, b: jnp.where(good, a, b) if eqx.is_array(a) else a, new, old)
+    return new
 
 
 def _average(

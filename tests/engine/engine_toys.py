@@ -163,7 +163,7 @@ class Run:
             Log(self.folder, console=Console(quiet=True)) as log,
         ):
             if told is not None:
-                log.message = told.append
+                log.message = lambda text: told.append(text)
             found = checkpoints.restore(state)
             options.setdefault("batches", batches)
             with jax.transfer_guard("disallow"):  # nothing leaves the device but in the log
