@@ -1,6 +1,7 @@
 """The families, written out in numpy from their formulas."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -29,7 +30,7 @@ def elu(x):
     return np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1)
 
 
-def conv(layer, x, *, stride=1, dilation=1, pads):
+def conv(layer: Any, x: Any, *, stride=1, dilation=1, pads):
     """``y[n] = b + sum_k w[k]^T x[n s + k d]`` of the padded signal."""
     weight = layer.weight
     x = pads(x) if callable(pads) else np.pad(x, ((0, 0), pads, (0, 0)))
@@ -40,7 +41,7 @@ def conv(layer, x, *, stride=1, dilation=1, pads):
     return y if layer.bias is None else y + layer.bias
 
 
-def up(layer, x, *, stride, crop):
+def up(layer: Any, x: Any, *, stride, crop):
     """``full[n s + k] += x[n] w[k]``, less the crop."""
     taps = layer.weight.shape[0]
     full = np.zeros((x.shape[0], (x.shape[1] - 1) * stride + taps, layer.weight.shape[1]))
