@@ -20,18 +20,18 @@ CRITIC = ("critic.channels=2", "critic.periods=[3]")
 SHORT = ("train.batch_size=8", "data.length=64", "train.steps=4", "model.strides=[4,4]")
 FAMILIES = {
     "gan": (
-        *("data=tones", "data.labels=true", "data.modes=3", "++objective.kind=gan"),
+        *("data=tones", "data.labels=frequency", "data.modes=3", "objective=gan"),
         *("objective.adversarial=wasserstein", "objective.gradient_penalty=10"),
         *("objective.feature_weight=0", "objective.critic_turns=2"),
         *("critic.wave=true", "critic.channels=2", "critic.phase_shuffle=1", "model.entry=dense"),
     ),
-    "vae_gan": (*LIKENESS, *CRITIC, "objective.kind=vae_gan", "objective.adversarial_from=2"),
+    "vae_gan": (*LIKENESS, *CRITIC, "objective=vae_gan", "objective.adversarial_from=2"),
     "vocoder": (
-        *LIKENESS, *CRITIC, "objective.kind=vocoder", "objective.adversarial_from=2",
+        *LIKENESS, *CRITIC, "objective=vocoder", "objective.adversarial_from=2",
         *("objective.n_fft=32", "objective.mel_bands=4"),
     ),
     "upsampler": (
-        *CRITIC, "objective.kind=upsampler", "objective.factor=16", "objective.n_ffts=[32]",
+        *CRITIC, "objective=upsampler", "objective.factor=16", "objective.n_ffts=[32]",
         "objective.adversarial_from=2",
     ),
     "vae": LIKENESS,

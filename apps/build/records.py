@@ -23,7 +23,7 @@ def source(config: Config, split: str) -> Source:
             return Tones(
                 split=split, length=data.length, rate=data.rate, modes=data.modes,
                 lowest=data.lowest, spacing=data.spacing, count=data.count, seed=data.seed,
-                labels=data.labels
+                labels=data.labels is not None
             )  # fmt: skip
         case settings.AudioFolder():
             return AudioFolder(

@@ -75,7 +75,7 @@ class Tones:
         spacing: cycles in a record from one to the next
         count: records of the training split; the test split has as many of its own
         seed: chooses the records, apart from train.seed
-        labels: whether the frequency is a record's label
+        labels: frequency takes that of each record as its label; null has none
     """
 
     kind: Literal["tones"] = "tones"
@@ -86,7 +86,7 @@ class Tones:
     spacing: float = 4.0
     count: int = 4096
     seed: int = 0
-    labels: bool = False
+    labels: Literal["frequency"] | None = None
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "rate", "modes", "count")
