@@ -16,12 +16,16 @@ from convt1d._activations import Snake, SnakeBeta
 from convt1d._convolution import Conv1d
 from convt1d._layers import ConvTranspose1d
 from convt1d._parameters import Frozen
+from convt1d._pqmf import PQMF
 from convt1d._weight_norm import WeightNorm
 from convt1d.models import (
     VAE,
+    Banded,
+    BandedEncoder,
     Conditional,
     Decoder,
     Encoder,
+    Heads,
     Layout,
     MelFrontEnd,
     Upsampler,
@@ -34,7 +38,8 @@ FORMAT = 2
 _CLASSES = {
     kind.__name__: kind
     for kind in (
-        *(VAE, Upsampler, Vocoder, MelFrontEnd, Conditional, Decoder, Encoder, Layout),
+        *(VAE, Decoder, Encoder, Layout, Conditional, Upsampler, Vocoder, MelFrontEnd),
+        *(Banded, BandedEncoder, Heads, PQMF),
         *(ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm),
     )
 }

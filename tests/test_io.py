@@ -10,11 +10,17 @@ from safetensors.numpy import load_file, save_file
 
 import convt1d
 from convt1d import Conv1d, ConvTranspose1d, Snake, SnakeBeta, WeightNorm
-from convt1d.models import VAE, Decoder, Encoder, Layout
+from convt1d.models import VAE, Banded, BandedEncoder, Decoder, Encoder, Heads, Layout
 
 KEY = jax.random.key(3)
 DENSE = Layout(strides=(2, 2), channels=(5, 4), dilations=(), activation="relu")
 PLAIN = Layout(strides=(3, 2), channels=(6, 4, 3))
+BRANCHES = Layout(
+    strides=(3,), channels=(4, 3), residual_kernels=(3, 5), dilations=((1, 2), (3,)),
+    residual="twice", units=(1,), compress=2, shortcut=True, activation="leaky_relu", slope=0.1,
+    closing_slope=0.01, padding="causal", padding_mode="reflect", lstm=1, bias=False,
+    closing_bias=True, rematerialise=True,
+)  # fmt: skip
 
 MODELS = {
     "layer": lambda: ConvTranspose1d((6, 4), 3, 4, 2, b_init=1.0, key=KEY),
@@ -50,6 +56,16 @@ MODELS = {
     "snake_beta": lambda: SnakeBeta(5, exact=True),
     "normed": lambda: WeightNorm(Conv1d(4, 6, 5, dilation=2, key=KEY)),
     "decoder": lambda: Decoder(1, 3, PLAIN, key=KEY),
+    "branches": lambda: Decoder(1, 3, BRANCHES, output="modulated", key=KEY),
+    "bands": lambda: Banded(Decoder(8, 3, PLAIN, key=KEY), convt1d.PQMF(4, channels=2)),
+    "heads": lambda: Heads(
+        Decoder(3, 3, PLAIN, output="features", key=KEY),
+        2,
+        noise_strides=(3, 2),
+        noise_bands=3,
+        key=KEY,
+    ),
+    "encoder of bands": lambda: BandedEncoder(Encoder(4, 6, PLAIN, key=KEY), convt1d.PQMF(4)),
     "dense": lambda: VAE(
         Encoder(2, 6, DENSE, length=10, key=KEY),
         Decoder(2, 3, DENSE, length=10, output="none", key=KEY),

@@ -152,7 +152,8 @@ class _Recurring(_Samples):
             return parts, x.astype(self._dtype(x))
         counts = None
         if self.late:
-            counts = position[:, None] + jnp.arange(x.shape[1], dtype=position.dtype)[None] >= self.late
+            ahead = jnp.arange(x.shape[1], dtype=position.dtype)
+            counts = position[:, None] + ahead[None] >= self.late
         return self.layer.run(parts, x.astype(self._dtype(x)), counts)
 
     def _finish(self, parts: Memory, x: Array, position: Array) -> Array:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from convt1d.models.bands import Banded, BandedEncoder, Heads
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
 
@@ -15,8 +16,8 @@ class VAE(eqx.Module):
     $$q(z|x) = \mathcal N(\mu, \sigma^2), \qquad \sigma = \operatorname{softplus}(s) + 10^{-4}$$
 
     Args:
-        encoder: gives ``2·latent`` features.
-        decoder: takes ``latent`` channels.
+        encoder: gives ``2·latent`` features: an `Encoder`, or one of bands.
+        decoder: takes ``latent`` channels: a `Decoder`, or one of bands.
 
     Raises:
         ValueError: if the two do not fit.
@@ -34,10 +35,10 @@ class VAE(eqx.Module):
         ((2, 8, 4), (2, 64, 1))
     """
 
-    encoder: Encoder
-    decoder: Decoder
+    encoder: Encoder | BandedEncoder
+    decoder: Decoder | Heads | Banded
 
-    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+    def __init__(self, encoder: Encoder | BandedEncoder, decoder: Decoder | Heads | Banded) -> None:
         if encoder.features != 2 * decoder.latent:
             raise ValueError(
                 f"`encoder` gives {encoder.features} features, but a mean and a scale for each of "
