@@ -31,7 +31,8 @@ class Model:
         lstm: recurrent layers at the latent
         entry: conv has a latent for every hop and takes signals of any length, dense has one for a
             whole signal of data.length
-        output: keeps the signal in a range, tanh in -1 to 1, sigmoid in 0 to 1
+        output: keeps the signal in a range, tanh in -1 to 1, sigmoid in 0 to 1; modulated is the
+            tanh of a wave times its own loudness, which reaches far below full level
         rematerialise: whether the steps between two strides are computed again for the gradient
             instead of kept: less memory, a third more time
     """
@@ -51,7 +52,7 @@ class Model:
     weight_norm: bool = True
     lstm: int = 0
     entry: Literal["conv", "dense"] = "conv"
-    output: Literal["tanh", "sigmoid", "none"] = "tanh"
+    output: Literal["tanh", "modulated", "sigmoid", "none"] = "tanh"
     rematerialise: bool = False
 
     def __post_init__(self) -> None:
