@@ -112,19 +112,6 @@ def test_the_summary_counts_every_parameter_and_ends_at_the_signal(name):
     assert halves == [count(model.encoder), count(model.decoder)]
 
 
-def test_the_receptive_field_is_what_the_encoder_sees():
-    layout = Layout(strides=(3, 2), channels=(4, 3, 2), dilations=(2,))
-    encoder = drawn(lambda: Encoder(1, 2, layout, key=KEYS[0]))
-    field = convt1d.summary(encoder, 600)[-1].receptive_field
-    middle = encoder.hop * 50
-    seen = jax.jit(jax.grad(lambda x: encoder(x)[0, 50].sum()))(
-        jnp.asarray(np.random.default_rng(0).standard_normal((1, 600, 1)), jnp.float32)
-    )
-    touched = np.flatnonzero(seen[0, :, 0])
-    assert touched[-1] - touched[0] + 1 == field
-    assert touched[0] < middle < touched[-1]
-
-
 def test_an_unknown_output_is_refused():
     with pytest.raises(ValueError, match=r"`output` \(='relu'\) must be one of 'none', 'sigmoid'"):
         Decoder(1, 4, LAYOUTS["elu"], output="relu", key=KEYS[0])
