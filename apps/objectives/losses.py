@@ -148,8 +148,7 @@ def multi_resolution_stft(
         Yamamoto, Song and Kim, Parallel WaveGAN (2020), eq. 4 to 6; the floor is auraloss's
         (Steinmetz and Reiss, 2020).
     """
-    if not n_ffts:
-        raise ValueError("n_ffts is empty; give at least one window length")
+    _check_scales(n_ffts)
     total = jnp.zeros((), signal.dtype)
     for n_fft in n_ffts:
         made = jnp.maximum(magnitude(signal, n_fft), jnp.asarray(floor, signal.dtype))
@@ -159,6 +158,53 @@ def multi_resolution_stft(
         convergence = jnp.mean(difference / _norm(wanted, axes))
         total = total + convergence + jnp.mean(jnp.abs(jnp.log(wanted) - jnp.log(made)))
     return total / len(n_ffts)
+
+
+def relative_distance(
+    signal: Signal,
+    reference: Signal,
+    *,
+    n_ffts: Sequence[int] = (2048, 1024, 512, 256, 128),
+    floor: float = 1e-7,
+) -> Scalar:
+    r"""Distance of magnitudes relative to the reference's power, and of their logarithms.
+
+    $$ \sum_n \frac{\lVert |X| - |Y| \rVert^2}{\lVert |Y| \rVert^2}
+       + \langle | \log(|X| + \epsilon) - \log(|Y| + \epsilon) | \rangle $$
+
+    The norms are taken for each example by itself: its loss depends on it alone.
+
+    Args:
+        signal: x, what was made.
+        reference: y, what it should be.
+        n_ffts: Window length of each scale, in samples; the hop is a quarter of it.
+        floor: ε; a silent reference counts as one of this magnitude everywhere.
+
+    Returns:
+        The sum over scales.
+
+    Raises:
+        ValueError: If there is no scale.
+
+    Source:
+        Caillon and Esling, RAVE (2021), eq. 4; Défossez et al., SING (2018), for the logarithm.
+    """
+    _check_scales(n_ffts)
+    total = jnp.zeros((), signal.dtype)
+    for n_fft in n_ffts:
+        made, wanted = magnitude(signal, n_fft), magnitude(reference, n_fft)
+        axes = tuple(range(1, made.ndim))
+        least = jnp.asarray(floor, made.dtype)
+        error = jnp.mean(jnp.square(made - wanted), axis=axes)
+        power = jnp.maximum(jnp.mean(jnp.square(wanted), axis=axes), jnp.square(least))
+        logarithms = jnp.abs(jnp.log(made + least) - jnp.log(wanted + least))
+        total = total + jnp.mean(error / power) + jnp.mean(logarithms)
+    return total
+
+
+def _check_scales(n_ffts: Sequence[int]) -> None:
+    if not n_ffts:
+        raise ValueError("n_ffts is empty; give at least one window length")
 
 
 def _norm(values: Float[Array, "batch ..."], axes: tuple[int, ...]) -> Float[Array, " batch"]:

@@ -19,7 +19,7 @@ class Stack:
         widths: Output channels of each convolution, in multiples of `channels`.
         kernel_sizes: Its taps.
         strides: Its stride.
-        groups: Its groups, as far as the channels can be divided so.
+        groups: Its groups at the published width; a narrow critic has fewer, see `LEAST`.
         score: Taps of the convolution that makes the score.
         slope: Of the leaky ReLU.
         overlap: Whether the average that halves the rate is over four samples, or over two.
@@ -58,6 +58,11 @@ STACKS = {
 }
 
 
+LEAST = 8
+"""Input channels of a group, as in the narrowest published one. Of fewer, the groups would save no
+time and, unrolled over 41 taps, take minutes to compile."""
+
+
 class ScaleCritic(eqx.Module):
     """Convolutions of a signal whose rate has been halved so many times."""
 
@@ -87,7 +92,7 @@ class ScaleCritic(eqx.Module):
                 widths[i + 1],
                 stack.kernel_sizes[i],
                 stride=stack.strides[i],
-                groups=math.gcd(stack.groups[i], widths[i], widths[i + 1]),
+                groups=_groups(stack.groups[i], widths[i], widths[i + 1]),
                 padding=stack.kernel_sizes[i] // 2,
                 slope=stack.slope,
                 norm=norm,
@@ -124,6 +129,10 @@ class ScaleCritic(eqx.Module):
             features.append(signal)
         scores = self.score(signal)[..., 0]
         return labelled(scores, self.label, label, signal), tuple(features)
+
+
+def _groups(published: int, inputs: int, outputs: int) -> int:
+    return math.gcd(min(published, max(inputs // LEAST, 1)), inputs, outputs)
 
 
 def halve(
