@@ -25,6 +25,7 @@ from apps.engine.lock import Lock
 from apps.engine.state import TrainState
 from apps.engine.stored import (
     FORMAT,
+    absent_counts,
     check_fit,
     fill,
     named_arrays,
@@ -168,9 +169,15 @@ class Checkpoints:
         for step in reversed(self.steps()):
             reason = integrity.damage(self.folder / str(step))
             if reason is None:
-                check_fit(wanted, read_meta(self.folder, step))
+                meta = read_meta(self.folder, step)
+                counts = absent_counts(wanted, meta)
+                there = {
+                    item: {name: leaf for name, leaf in arrays.items() if name not in counts}
+                    for item, arrays in wanted.items()
+                }
+                check_fit(there, meta)
                 try:
-                    state = fill(template, self._load(step, wanted))
+                    state = fill(template, {**self._load(step, there), **counts})
                 except Exception as error:
                     reason = _reason(error)
                 else:

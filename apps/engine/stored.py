@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
 from apps.engine import integrity
 from apps.engine.state import TrainState
 
-FORMAT = 1
+FORMAT = 2  # 1: without the counts of skipped updates
 _Tree = TypeVar("_Tree")
 _Arrays = dict[str, Any]
 _logger = logging.getLogger("apps.engine.checkpoint")
@@ -97,6 +98,22 @@ def check_fit(wanted: Mapping[str, _Arrays], meta: Mapping[str, Any]) -> None:
             f"checkpoint {meta['step']} is of another model or optimiser: {differing[0]}{others}. "
             f"Use the config it was trained with, or another run folder"
         )
+
+
+def absent_counts(wanted: Mapping[str, _Arrays], meta: Mapping[str, Any]) -> _Arrays:
+    """Returns zeros for the counts of skipped updates that a checkpoint of format 1 has not.
+
+    Args:
+        wanted: The template's arrays by item and path.
+        meta: The checkpoint's description.
+    """
+    if meta["format"] > 1:
+        return {}
+    return {
+        name: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding)
+        for name, leaf in wanted["train"].items()
+        if name.split(".")[-2:-1] == ["skips"]
+    }
 
 
 def read_meta(folder: str | Path, step: int | None = None) -> dict[str, Any]:

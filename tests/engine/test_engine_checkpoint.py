@@ -15,7 +15,7 @@ import pytest
 from engine_toys import Auto, Run, arrays, copied, gan_players, same_bits, values
 from jax.sharding import SingleDeviceSharding
 
-from apps.engine import integrity
+from apps.engine import checkpoint, integrity, stored
 from apps.engine.checkpoint import CheckpointError, Checkpoints, restore_ema
 from apps.engine.lock import InUseError
 from apps.engine.mesh import abstract_placed, make_mesh, place
@@ -108,16 +108,44 @@ def test_the_config_and_the_metrics_come_back(toy):
     meta = read_meta(toy.checkpoints)
     assert meta["config"] == CONFIG
     assert meta["metrics"] == {"loss": 0.1}
-    assert (meta["format"], meta["step"]) == (1, 3)
+    assert (meta["format"], meta["step"]) == (2, 3)
     assert meta["arrays"]["ema"]["players.vae.ema.encoder.weight"] == ["float32", [4, 16]]
+
+
+def test_a_checkpoint_of_format_1_has_no_skipped_updates(toy, monkeypatch):
+    def without_counts(state):
+        items = stored.named_arrays(state)
+        items["train"] = {n: leaf for n, leaf in items["train"].items() if ".skips." not in n}
+        return items
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "named_arrays", without_counts)
+        patch.setattr(checkpoint, "FORMAT", 1)
+        saved = save_steps(toy, [3])[3]
+    with Checkpoints(toy.checkpoints) as checkpoints:
+        found = checkpoints.restore(toy.fresh())
+    assert found is not None
+    assert same_bits(found[1], saved)
+
+
+def test_the_product_alone_is_read_whatever_happened_to_the_rest(tmp_path):
+    run = Run(tmp_path, objective="gan")
+    state = init_state(run.models, run.optimisers, key=jax.random.key(0), ema=["decoder"])
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.save(1, place(state, run.mesh))
+    shutil.rmtree(run.checkpoints / "1" / "train")
+    product = {"decoder": run.models["decoder"]}
+    step, players = restore_ema(run.checkpoints, product)
+    assert step == 1
+    assert same_bits(players["decoder"], state.players["decoder"].ema)
 
 
 def test_a_newer_format_is_refused(toy):
     save_steps(toy, [3])
     path = toy.checkpoints / "3" / "meta" / "metadata"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 3}))
     integrity.seal(toy.checkpoints / "3")
-    with pytest.raises(CheckpointError, match="has format 2, this program reads up to 1"):
+    with pytest.raises(CheckpointError, match="has format 3, this program reads up to 2"):
         read_meta(toy.checkpoints)
 
 
