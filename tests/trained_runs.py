@@ -36,6 +36,16 @@ def sines() -> Path:
     )
 
 
+@functools.cache
+def vocoder() -> Path:
+    """A run on audio: 512 samples at 8 kHz from 4 mel bands, hop 16."""
+    return _train(
+        *("data=plucks", "data.length=512", "model=hifigan", "model.strides=[4,4]"),
+        *("model.residual_kernels=[3]", "objective=vocoder", "objective.n_fft=64"),
+        *("objective.mel_bands=4",),
+    )
+
+
 def _train(*words: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="convt1d-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
