@@ -194,6 +194,46 @@ def grid(rows: Sequence[Comparison], *, rate: int | None, title: str = "") -> Fi
     return figure
 
 
+def upsampling(
+    low: Floats, base: Floats, made: Floats, *, rate: int | None, title: str = ""
+) -> Figure:
+    """Draw a signal before and after its rate was raised, as spectrograms over one axis.
+
+    Args:
+        low: What was given, at the low rate: shape (length, channels) or (length,); the first
+            channel is drawn.
+        base: What resampling makes of it.
+        made: What the model makes of it, as long as `base`.
+        rate: Samples per second at the high rate; None writes the axes in samples and cycles per
+            sample.
+        title: Written over the picture.
+
+    Returns:
+        The figure.
+    """
+    parts = {"given": low, "resampled": base, "upsampled": made}
+    figure = _figure(width=13.0, height=4.0)
+    panels = np.asarray(figure.subplots(1, 3, sharex=True, sharey=True))
+    prepared = [_prepare(part, None) for part in parts.values()]
+    factor = len(prepared[2][0]) / len(prepared[0][0])
+    # A sinusoid's magnitude grows with the window, which is shorter at the low rate.
+    peaks = [float(np.max(_magnitude(values[:, 0]))) for values, _, _ in prepared]
+    image = None
+    for index, (axes, name) in enumerate(zip(panels, parts, strict=True)):
+        values = prepared[index][0][:, 0]
+        own = peaks[0] if index == 0 else max(peaks[1:])
+        per_second = (1.0 if rate is None else float(rate)) / (factor if index == 0 else 1.0)
+        image = _draw_spectrogram(axes, values, rate=rate, peak=own, per_second=per_second)
+        axes.set_title(name)
+        axes.label_outer()
+    panels[0].set_facecolor("black")  # above what the low rate holds there is nothing
+    panels[2].set_ylim(0.0, 0.5 if rate is None else 0.5 * rate)
+    figure.colorbar(image, ax=list(panels), label="dB below the peak")
+    note = " ".join(dict.fromkeys(note for _, _, note in prepared if note))
+    figure.suptitle(_headline(title, note, 1, 1))
+    return figure
+
+
 def save(figure: Figure, path: str | Path, *, dots_per_inch: int = 120) -> Path:
     """Write a figure; the suffix chooses the format (png, svg, pdf, jpg).
 
@@ -359,9 +399,18 @@ def _magnitude(values: Floats) -> Floats:
     return np.abs(np.fft.rfft(frames * window, axis=-1)).T
 
 
-def _draw_spectrogram(axes: Axes, values: Floats, *, rate: int | None, peak: float) -> Any:
+def _draw_spectrogram(
+    axes: Axes,
+    values: Floats,
+    *,
+    rate: int | None,
+    peak: float,
+    per_second: float | None = None,
+) -> Any:
+    """Draw over the panel; `per_second` are the signal's own samples where its rate is another."""
     level = 20 * np.log10(np.maximum(_magnitude(values), 1e-12) / max(peak, 1e-12))
-    per_second = 1.0 if rate is None else float(rate)
+    if per_second is None:
+        per_second = 1.0 if rate is None else float(rate)
     image = axes.imshow(
         level,
         origin="lower",
