@@ -13,6 +13,7 @@ from tensorboardX.proto import event_pb2
 
 _Event: Any = event_pb2.Event  # pyright: ignore[reportAttributeAccessIssue] # made at run time
 _Session: Any = event_pb2.SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+_BINS = 64
 _FLUSH = 10.0  # seconds; each one waits for the disk
 
 
@@ -56,7 +57,9 @@ class Board:
         """Adds a distribution; of values that are not finite, or none, nothing."""
         values = values[np.isfinite(values)]
         if values.size:  # the writer raises when there is nothing to count
-            self._add(summary.histogram(name, values, bins="auto"), step)
+            # In float64, whose range holds that of float32; a number of bins, for one outlier has
+            # "auto" ask for more of them than the memory holds.
+            self._add(summary.histogram(name, values.astype(np.float64), bins=_BINS), step)
 
     def close(self) -> None:
         """Writes what is left."""

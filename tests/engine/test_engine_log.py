@@ -167,8 +167,11 @@ def test_a_series_is_seen_only(log, tmp_path):
 def test_a_histogram_without_a_finite_value_does_not_stop_a_run(log, tmp_path):
     log.histograms(1, {"good": jnp.arange(9.0), "mixed": np.array([1.0, np.nan])})
     log.histograms(2, {"bad": np.full(4, np.nan)})
+    outlier = np.append(np.linspace(-1, 1, 999), 3e38).astype(np.float32)
+    log.histograms(3, {"outlier": outlier, "whole range": outlier[-1] * np.array([-1, 1, 0])})
     log.close()
-    assert {tag for _, tag, _ in scalars_on_board(tmp_path)} == {"good", "mixed"}
+    shown = {tag for _, tag, _ in scalars_on_board(tmp_path)}
+    assert shown == {"good", "mixed", "outlier", "whole_range"}
 
 
 class HalfFull:

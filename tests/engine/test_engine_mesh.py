@@ -26,6 +26,10 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused_with_those_they_do():
         make_mesh("all", 30)
     with pytest.raises(ValueError, match="3 is not divisible by 8 devices: use 8,"):
         make_mesh("all", 3)
+    with pytest.raises(
+        ValueError, match=r"24 .* 8 devices × 2 pieces \(`accumulate`\): use 16 or 32"
+    ):
+        make_mesh("all", 24, accumulate=2)
 
 
 def test_a_batch_is_spread_by_its_first_axis_also_in_a_tree():
