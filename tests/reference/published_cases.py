@@ -28,7 +28,7 @@ class Case(NamedTuple):
     run: Callable[[Any, Any], Any] = lambda model, x: model(x)
 
 
-def small(make, strides, *, signal=1, latent=5, channels=CHANNELS, **changes):
+def small(make, strides, *, signal=1, latent=5, channels=CHANNELS, **changes) -> Any:
     """A published decoder or encoder of two stages; its layout is otherwise its own."""
     whole = eqx.filter_eval_shape(make)
     changes |= {"strides": strides, "stride_kernels": (), "channels": channels}
