@@ -29,7 +29,8 @@ from apps.objectives.objective import Objective
 
 def mesh(config: Config) -> Mesh:
     """Return the devices that train."""
-    return make_mesh(config.train.devices, config.train.batch_size)
+    train = config.train
+    return make_mesh(train.devices, train.batch_size, accumulate=train.accumulate)
 
 
 def optimisers(config: Config, aim: Objective) -> dict[str, optax.GradientTransformation]:
