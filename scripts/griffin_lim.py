@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,7 +57,7 @@ def griffin_lim(
 def measure(made: Samples, wanted: Samples, front_end: MelFrontEnd) -> dict[str, float]:
     """How near one sound is to another of as many samples, whole hops."""
     # One by one and not in a batch: whole files differ in length. Not compiled, for the same cause.
-    log_mels = [np.asarray(front_end(each[None, :, None])) for each in (made, wanted)]
+    log_mels = [np.asarray(front_end(jnp.asarray(each[None, :, None]))) for each in (made, wanted)]
     pair = made[None, :, None], wanted[None, :, None]
     n_ffts = [n_fft for n_fft in SCALES if n_fft // 2 < len(wanted)]
     bands = [SCALES[n_fft] for n_fft in n_ffts]
@@ -115,7 +116,7 @@ def main() -> int:
     for length in (wanted.length, None):
         given = clips(run, wanted.root, length=length)
         print(f"{len(given)} clips, {'whole' if length is None else f'{length} samples'}")
-        spectra = [np.asarray(front_end(clip[None, :, None]))[0] for clip in given]
+        spectra = [np.asarray(front_end(jnp.asarray(clip[None, :, None])))[0] for clip in given]
         for name, way in ways.items():
             rows = [
                 measure(way(clip, log_mel), clip, front_end)
