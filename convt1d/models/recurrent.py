@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from convt1d._stream_parts import stream_chain, stream_sum
 from convt1d._stream_samples import _Samples
@@ -63,23 +64,11 @@ class LSTM(eqx.Module):
         counts: Array | None = None,
     ) -> tuple[Memory, Float[Array, "batch length channels"]]:
         """Go on from ``memory``; steps where ``counts``, ``(batch, length)``, is false are none."""
-        biases = self.input_bias + self.hidden_bias
-        driven = x @ self.input_weight.T + biases.reshape(1, 1, -1)  # (B, L, 4C), one product
-        weight = self.hidden_weight.T
-
-        def step(memory: Memory, now: tuple[Array, Array | None]) -> tuple[Memory, Array]:
-            hidden, cell = memory
-            gates, counts = now
-            i, f, g, o = jnp.split(gates + hidden @ weight, 4, axis=-1)
-            cell_next = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
-            hidden_next = jax.nn.sigmoid(o) * jnp.tanh(cell_next)
-            if counts is not None:
-                cell_next = jnp.where(counts[:, None], cell_next, cell)
-                hidden_next = jnp.where(counts[:, None], hidden_next, hidden)
-            return (hidden_next, cell_next), hidden_next
-
-        over_time = (driven.swapaxes(0, 1), None if counts is None else counts.T)
-        memory, y = jax.lax.scan(step, memory, over_time)
+        own = jax.tree.map(lambda leaf: leaf.astype(x.dtype), self)
+        biases = own.input_bias + own.hidden_bias
+        driven = x @ own.input_weight.T + biases.reshape(1, 1, -1)  # (B, L, 4C), one product
+        over_time = driven.swapaxes(0, 1), None if counts is None else counts.T
+        memory, y = _recurred(own.hidden_weight.T, memory, over_time)
         return memory, y.swapaxes(0, 1)
 
     def __call__(
@@ -87,6 +76,49 @@ class LSTM(eqx.Module):
     ) -> Float[Array, "batch length channels"]:
         """The hidden states of all steps."""
         return self.run(self.begin(x.shape[0], x.dtype), x)[1]
+
+
+Steps = tuple[Float[Array, "length batch gates"], Bool[Array, "length batch"] | None]
+"""What the inputs add to the gates, and whether a step counts."""
+
+
+def _scanned(weight: Float[Array, "channels gates"], memory: Memory, steps: Steps) -> Any:
+    """The last memory, and the hidden states ``(length, batch, channels)``."""
+
+    def step(memory: Memory, now: tuple[Array, Array | None]) -> tuple[Memory, Array]:
+        hidden, cell = memory
+        gates, counts = now
+        i, f, g, o = jnp.split(gates + hidden @ weight, 4, axis=-1)
+        cell_next = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        hidden_next = jax.nn.sigmoid(o) * jnp.tanh(cell_next)
+        if counts is not None:
+            cell_next = jnp.where(counts[:, None], cell_next, cell)
+            hidden_next = jnp.where(counts[:, None], hidden_next, hidden)
+        return (hidden_next, cell_next), hidden_next
+
+    return jax.lax.scan(step, memory, steps)
+
+
+def _recurred_forward(weight: Array, memory: Memory, steps: Steps) -> tuple[Any, Any]:
+    driven, counts = steps
+    result, pull = jax.vjp(
+        lambda memory, driven: _scanned(weight, memory, (driven, counts)), memory, driven
+    )
+    before = jnp.concatenate([memory[0][None], result[1][:-1]])  # the hidden state at each step
+    return result, (pull, before)
+
+
+def _recurred_backward(kept: Any, cotangent: Any) -> tuple[Array, Memory, tuple[Array, None]]:
+    pull, before = kept
+    by_memory, by_gates = pull(cotangent)
+    return jnp.einsum("lbc,lbg->cg", before, by_gates), by_memory, (by_gates, None)
+
+
+# The gradient is JAX's own but for the weight's. A scan adds that up step by step, reading and
+# writing the whole matrix each time; with all gates and hidden states at hand it is one matrix
+# product, and the layer's gradient takes half as long.
+_recurred = jax.custom_vjp(_scanned)
+_recurred.defvjp(_recurred_forward, _recurred_backward)
 
 
 class Recurrence(eqx.Module):
