@@ -1,5 +1,6 @@
 """What critics are built from: convolutions in time and in time and frequency, norms, labels."""
 
+import functools
 from typing import TypeAlias
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from convt1d import Conv1d, WeightNorm
+from convt1d import Conv1d, WeightNorm, conv1d
 
 NORMS = ("none", "weight", "spectral")
 ITERATIONS = 12
@@ -126,15 +127,40 @@ class FrameConv(eqx.Module):
         """Filter an image."""
         norm = jnp.sqrt(jnp.sum(jnp.square(self.weight), axis=(0, 1, 2)))
         weight = self.weight * (self.gain / norm).reshape(1, 1, 1, -1)
-        around = [(size // 2, size // 2) for size in weight.shape[:2]]
-        made = lax.conv_general_dilated(
-            image,
-            weight,
-            window_strides=(1, self.stride),
-            padding=around,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        return made + self.bias.reshape(1, 1, 1, -1)
+        convolve = _frames_as_channels if weight.shape[2] >= WIDE else _as_image
+        return convolve(image, weight, self.stride) + self.bias.reshape(1, 1, 1, -1)
+
+
+WIDE = 4
+"""Input channels from which on a two-dimensional convolution is computed as one along frequency."""
+
+
+def _as_image(image: Array, weight: Array, stride: int) -> Array:
+    return lax.conv_general_dilated(
+        image,
+        weight,
+        window_strides=(1, stride),
+        padding=[(size // 2, size // 2) for size in weight.shape[:2]],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def _frames_as_channels(image: Array, weight: Array, stride: int) -> Array:
+    """The taps over frames as outputs of one convolution along frequency, then added in place.
+
+    Twice as fast forward and backward on a CPU, where XLA runs the gradients of strided
+    two-dimensional convolutions at a fraction of the speed of their forward pass. Named by hand:
+    the automatic choice takes another, slower weight gradient for so many short rows.
+    """
+    frames, taps, inputs, outputs = weight.shape
+    rows = image.reshape(-1, image.shape[2], inputs)
+    kernel = weight.transpose(1, 2, 0, 3).reshape(taps, inputs, frames * outputs)
+    made = conv1d(rows, kernel, stride=stride, padding=taps // 2, lowering="lax")
+    made = made.reshape(*image.shape[:2], -1, frames, outputs)
+    made = jnp.pad(made, ((0, 0), (frames // 2, frames // 2), (0, 0), (0, 0), (0, 0)))
+    length = image.shape[1]
+    shifted = [made[:, at : at + length, :, at] for at in range(frames)]
+    return functools.reduce(jnp.add, shifted)
 
 
 class Label(eqx.Module):
