@@ -149,7 +149,9 @@ def averaged(
 ) -> Float[Array, "batch length channels"]:
     """The mean of what each branch makes of ``x``; ``x`` itself if there is none."""
     ends = [functools.reduce(lambda y, unit: unit(y), units, x) for units in branches]
-    return sum(ends[1:], ends[0]) / len(ends) if ends else x
+    if len(ends) < 2:
+        return ends[0] if ends else x
+    return sum(ends[1:], ends[0]) * (1 / len(ends))
 
 
 def convolution(
