@@ -176,7 +176,7 @@ def test_a_turn_over_several_devices_is_the_turn_on_one(devices):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "hing"}, "kind is 'hing'; did you mean hinge. choose from least_squares"),
+        ({"kind": "hing"}, "kind is 'hing'; did you mean hinge.; choose from least_squares"),
         ({"weight": -1.0}, "weight is -1.0; give 0 or more"),
         ({"r1": -2.0}, "r1 is -2.0; give 0 or more"),
     ],
