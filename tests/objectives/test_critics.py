@@ -1,3 +1,5 @@
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -29,7 +31,7 @@ def signals(count=3, length=LENGTH, channels=1):
     return jnp.asarray(RNG.standard_normal((count, length, channels)), jnp.float32)
 
 
-def critics(kind, *, channels=2, signal_channels=1, classes=0):
+def critics(kind, *, channels=2, signal_channels=1, classes=0) -> Any:
     return make_critics(
         signal_channels,
         length=LENGTH,
@@ -79,7 +81,7 @@ def test_32_channels_give_the_published_sizes(settings, published):
 def test_a_period_critic_is_the_two_dimensional_convolution_it_stands_for():
     critic, batch, period = critics("periods"), signals(), 7
     verdict = jax.jit(lambda x: critic(x))(batch)
-    one = critic.critics[1]
+    one: Any = critic.critics[1]
     assert one.period == period
     padded = np.pad(np.asarray(batch), ((0, 0), (0, -LENGTH % period), (0, 0)), mode="reflect")
     image = jnp.asarray(padded.reshape(3, -1, period, 1))
