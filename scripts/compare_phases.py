@@ -63,7 +63,10 @@ def taught(critic: Critics, real: Signals, made: list[Signals], *, steps: int) -
             return jnp.mean(jnp.stack(parts))
 
         slope = eqx.filter_grad(loss)(critic)
-        updates, state = optimiser.update(slope, state, eqx.filter(critic, eqx.is_inexact_array))
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+            updates, state = optimiser.update(
+                slope, state, eqx.filter(critic, eqx.is_inexact_array)
+            )
         return eqx.apply_updates(critic, updates), state
 
     rng = np.random.default_rng(0)

@@ -130,7 +130,8 @@ def _trained(model: Recogniser, real: Labelled, *, epochs: int, size: int = 60) 
         model: Recogniser, state: Any, signal: Array, label: Array, key: Array
     ) -> tuple[Recogniser, Any]:
         slope = eqx.filter_grad(_loss)(model, signal, label, key=key)
-        updates, state = optimiser.update(slope, state, eqx.filter(model, eqx.is_inexact_array))
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
+            updates, state = optimiser.update(slope, state, eqx.filter(model, eqx.is_inexact_array))
         return eqx.apply_updates(model, updates), state
 
     key, rng = jax.random.key(0), np.random.default_rng(0)
@@ -150,7 +151,7 @@ def _loss(
     """Cross entropy of varied recordings, a third of the features left out."""
     varying, dropping = jax.random.split(key)
     seen = model.features(_varied(signal, key=varying))
-    seen = seen * jax.random.bernoulli(dropping, 2 / 3, seen.shape) * 1.5
+    seen = jnp.where(jax.random.bernoulli(dropping, 2 / 3, seen.shape), 1.5 * seen, 0.0)
     logits = model.last(seen[:, None])[:, 0]
     wanted = optax.smooth_labels(jax.nn.one_hot(label, logits.shape[1]), 0.02)
     return optax.softmax_cross_entropy(logits, wanted).mean()
