@@ -218,7 +218,7 @@ def upsampling(
     factor = len(prepared[2][0]) / len(prepared[0][0])
     # A sinusoid's magnitude grows with the window, which is shorter at the low rate.
     peaks = [float(np.max(_magnitude(values[:, 0]))) for values, _, _ in prepared]
-    image = None
+    image: Any = None
     for index, (axes, name) in enumerate(zip(panels, parts, strict=True)):
         values = prepared[index][0][:, 0]
         own = peaks[0] if index == 0 else max(peaks[1:])

@@ -99,7 +99,7 @@ def trained(folder: Path) -> tuple[Callable[[Array], Array], int, int]:
 
 def main() -> None:
     """Print one row for the base and one for the run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings")
     parser.add_argument("--run", type=Path, help="folder of a trained run; none measures the base")
     parser.add_argument("--test", default=r"_[0-4]\.wav$", help="pattern of the test recordings")

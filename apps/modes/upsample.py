@@ -76,12 +76,12 @@ def upsampled(blocks: Iterable[Array], run: Trained, *, channels: int) -> Iterat
 
 
 @eqx.filter_jit  # once for all files whose blocks have one shape
-def _step(stream: Stream, state: StreamState, rows: Array) -> tuple[StreamState, Array]:
+def _step(stream: Stream, state: StreamState, rows: Any) -> tuple[StreamState, Any]:
     return stream.step(state, rows)
 
 
 @eqx.filter_jit
-def _flush(stream: Stream, state: StreamState) -> Array:
+def _flush(stream: Stream, state: StreamState) -> Any:
     return stream.flush(state)
 
 

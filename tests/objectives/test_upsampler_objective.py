@@ -1,5 +1,7 @@
 """What an upsampler is trained to do, by itself and against a critic."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +27,12 @@ KEYS = jax.random.split(jax.random.key(1), 4)
 STEP = jnp.zeros((), jnp.int32)
 
 
-def signals(count=4, channels=1):
+def signals(count=4, channels=1) -> Any:
     drawn = np.random.default_rng(3).standard_normal((count, LENGTH, channels))
     return (0.3 * drawn).astype("f4")
 
 
-def make(**settings):
+def make(**settings: Any):
     return upsampler.objective(rate=RATE, factor=FACTOR, n_ffts=(16, 32), **settings)
 
 
@@ -39,7 +41,7 @@ def loss_of(objective, batch, others=None):
     return turn.loss(MODEL, others or {}, batch, keys=KEYS, step=STEP)
 
 
-def low_of(batch):
+def low_of(batch) -> Any:
     return resample_poly(batch.astype("f8"), 1, FACTOR, axis=1).astype("f4")
 
 
@@ -162,12 +164,13 @@ def test_samples_show_low_base_and_made_beside_the_real_one():
         f"{kind} {name}" for name in "ab" for kind in ("low", "base", "made")
     ]
     low, base, made = shown[:3]
+    given: Any = low.signal[None]
     assert (low.rate, base.rate, made.rate) == (RATE // FACTOR, RATE, RATE)
     assert low.reference is None
     np.testing.assert_array_equal(made.reference, whole[0])
     np.testing.assert_allclose(low.signal, low_of(whole)[0], atol=1e-5)
-    np.testing.assert_allclose(base.signal, MODEL.base(low.signal[None])[0], atol=1e-5)
-    np.testing.assert_allclose(made.signal, MODEL(low.signal[None])[0], atol=1e-5)
+    np.testing.assert_allclose(base.signal, MODEL.base(given)[0], atol=1e-5)
+    np.testing.assert_allclose(made.signal, MODEL(given)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize(
