@@ -43,6 +43,8 @@ def critic(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Critics | 
         scales=wanted.scales,
         periods=wanted.periods,
         n_ffts=wanted.n_ffts,
+        stack=wanted.stack,
+        spectrum=wanted.spectrum,
         channels=wanted.channels,
         phase_shuffle=wanted.phase_shuffle,
         classes=len(signal.labels),

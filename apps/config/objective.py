@@ -180,13 +180,15 @@ class Upsampler(Adversarial):
 
 @dataclass(frozen=True, kw_only=True)
 class Critic:
-    """Who judges: one critic or several, whose losses are added.
+    """Who judges: one critic or several, whose losses are averaged.
 
     Attributes:
         wave: whether WaveGAN's critic, strided convolutions down to one score, is there
         scales: critics of the signal as it is, halved, halved again, …
+        stack: the layers of each of scales, HiFi-GAN's or RAVE's
         periods: critics that see every so many samples side by side, one for each period
-        n_ffts: critics of the complex spectrum, one for each window length, samples
+        n_ffts: critics of the spectrum, one for each window length, samples
+        spectrum: what n_ffts see, the complex spectrum in bands as in DAC, or its magnitude
         channels: of each critic's first layer; the others grow from it
         phase_shuffle: samples by which the layers of wave are shifted at random, at most
         optimiser: of the critics
@@ -194,8 +196,10 @@ class Critic:
 
     wave: bool = False
     scales: int = 0
+    stack: Literal["hifigan", "rave"] = "hifigan"
     periods: tuple[int, ...] = ()
     n_ffts: tuple[int, ...] = ()
+    spectrum: Literal["complex", "magnitude"] = "complex"
     channels: int = 16
     phase_shuffle: int = 0
     optimiser: AdamW = field(default_factory=AdamW)

@@ -110,7 +110,7 @@ class Elbo:
             case "stft":
                 return lambda x, y: losses.multi_resolution_stft(x, y, n_ffts=self.n_ffts)
             case "relative_stft":
-                return lambda x, y: losses.relative_stft(x, y, n_ffts=self.n_ffts)
+                return lambda x, y: losses.relative_distance(x, y, n_ffts=self.n_ffts)
             case "l2":
                 return losses.l2
             case _:

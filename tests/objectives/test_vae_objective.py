@@ -74,6 +74,10 @@ def test_the_loss_is_the_weighted_sum_of_its_logged_parts():
             lambda x, y: losses.multi_resolution_stft(x, y, n_ffts=(32,)),
         ),
         (
+            {"reconstruction": "relative_stft", "n_ffts": (32,)},
+            lambda x, y: losses.relative_distance(x, y, n_ffts=(32,)),
+        ),
+        (
             {"reconstruction": "log_mel", "n_ffts": (64,), "bands": (10,), "rate": 8000},
             lambda x, y: losses.log_mel_distance(x, y, rate=8000, n_ffts=(64,), bands=(10,)),
         ),
