@@ -24,6 +24,7 @@ from typing import Any
 from machine import wait_until_quiet
 
 HOME = Path(__file__).resolve().parents[1]
+LATE = 10**6  # a step after every warm-up
 PERIODS = "critic.periods=[2,3,5,7,11]"
 CRITIC = ("critic=hifigan", "critic.scales=0", "critic.channels=8", PERIODS)
 CASES = {
@@ -86,6 +87,7 @@ def measure(words: list[str], steps: int) -> dict[str, Any]:
 def export(words: list[str], folder: Path) -> dict[str, Any]:
     """Write what the other side needs into a folder; return the losses of our turns."""
     config, aim, records, state, step = prepared(words)
+    import equinox as eqx
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -101,11 +103,12 @@ def export(words: list[str], folder: Path) -> dict[str, Any]:
     found, noise = {}, {}
     for turn in step.phases[-1].turns:
         others = {name: model for name, model in models.items() if name != turn.player}
-        run = jax.jit(lambda keys, turn=turn, others=others: turn.loss(
-            models[turn.player], others, batch, keys=keys, step=jnp.asarray(10**6)
-        )[0])  # fmt: skip
+        # Arguments, all of it: what is closed over would be folded as constants, for minutes.
+        loss = eqx.filter_jit(
+            lambda loss, *given, keys: loss(*given, keys=keys, step=jnp.asarray(LATE))[0]
+        )
         name = "critic" if turn.player == JUDGE else "model"
-        found[name] = float(run(keys))
+        found[name] = float(loss(turn.loss, models[turn.player], others, batch, keys=keys))
         if config.objective.kind != "vocoder":
             noise[f"noise.{name}"] = drawn(keys, turn.player, len(step.phases), product, batch)
     kept = {f"model.{n}": a for n, a in parameters(product).items()}

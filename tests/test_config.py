@@ -126,6 +126,10 @@ WRONG = {
         {"model": {"stride_kernels": [25]}},
         "model.stride_kernels needs 0 or 3 numbers for the 3 model.strides, got [25]",
     ),
+    "units": (
+        {"model": {"units": [1, 4, 0]}},
+        "model.units needs 0 or 3 numbers of at most 3, the number of model.dilations, got [1, 4",
+    ),
     "name": ({"name": "a/b"}, "name must not contain"),
     "no_critic": (
         {"objective": {"kind": "gan"}},
