@@ -37,7 +37,7 @@ class PQMF(eqx.Module):
     ``analysis`` makes of ``(B, L, channels)`` as many frames as there are whole or begun strides
     of ``bands`` samples, ``(B, ceil(L / bands), channels·bands)``, the bands of a channel side by
     side and the lowest first. ``synthesis`` makes of them ``frames·bands`` samples, in time with
-    the signal. Both stream: ``convt1d.stream(pqmf.analysis)``.
+    the signal. Both stream, in float32: ``convt1d.stream(pqmf.analysis)``.
 
     Every other sample of the odd bands changes its sign, so that in each of them the frequency
     rises as it does in the signal.

@@ -66,7 +66,7 @@ def published_names(
     Raises:
         ValueError: if ``source`` is none of these, or has nothing like ``model``.
 
-    Source: the state dicts of the named models, by experiment (transformers 5.14) or as their
+    Source: the state dicts of the named models, by experiment (transformers 5.23) or as their
     sources build them.
 
     Example:
