@@ -52,7 +52,8 @@ class Layout:
         closing_bias: the same for the last convolution; None for no difference.
         weight_norm: whether every convolution is weight-normalised.
         rematerialise: whether what is inside of a stage is computed again for the gradient instead
-            of kept: less memory, more time, the same numbers.
+            of kept: less memory, more time, the same numbers. XLA on CPUs, which by default orders
+            a program for parallelism and not for memory, saves none.
 
     Raises:
         ValueError: naming the argument that is wrong.
