@@ -169,6 +169,18 @@ WRONG = {
         {"objective": {"kind": "upsampler", "factor": 3}},
         "objective.factor must be the product of model.strides [4, 4, 2], 32, got 3",
     ),
+    "bands_of_a_gan": (
+        {"objective": {"kind": "gan"}, "critic": WAVE, "model": {"bands": 4}},
+        "model.bands=4 are of autoencoders, and objective=gan is none; take model.bands=1",
+    ),
+    "dense_bands": (
+        {"model": {"bands": 4, "entry": "dense"}},
+        "model.bands=4 are of signals of any length, and model.entry=dense makes whole ones",
+    ),
+    "hop_of_bands": (
+        {"data": {"kind": "plucks", "length": 96}, "model": {"bands": 4}},
+        "multiple of 128, the product of model.strides [4, 4, 2] and model.bands 4, got 96; take",
+    ),
     "dense_vocoder": (
         {"objective": {"kind": "vocoder"}, "model": {"entry": "dense"}},
         "model.entry=dense makes a whole signal of one latent, and objective=vocoder signals of",

@@ -1,7 +1,6 @@
 """From settings to networks, with their first weights."""
 
 import dataclasses
-from typing import Any
 
 import jax
 from jaxtyping import Array, Key
@@ -10,24 +9,34 @@ from apps import config as settings
 from apps.config import Config
 from apps.data import Signal
 from apps.objectives.critics import Critics, make_critics
-from convt1d.models import VAE, Decoder, Encoder, Layout
+from convt1d import PQMF
+from convt1d.models import (
+    VAE,
+    Banded,
+    BandedEncoder,
+    Conditional,
+    Decoder,
+    Encoder,
+    Layout,
+    MelFrontEnd,
+    Upsampler,
+    Vocoder,
+)
 
 
-def model(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Any:
+def model(
+    config: Config, signal: Signal, *, key: Key[Array, ""]
+) -> VAE | Decoder | Conditional | Vocoder | Upsampler:
     """Return the network that is used afterwards, for such signals."""
     settings.check_length(signal.length, config.model)
     match config.objective:
         case settings.Vae() | settings.VaeGan():
-            encoder_key, decoder_key = jax.random.split(key)
-            encoder = _encoder(config, signal, key=encoder_key)
-            return VAE(encoder, _decoder(config, signal, config.model.latent, key=decoder_key))
+            return _autoencoder(config, signal, key=key)
         case settings.Gan():
             return _generator(config, signal, key=key)
         case settings.Vocoder():
             return _vocoder(config, signal, key=key)
         case settings.Upsampler():
-            from convt1d.models import Upsampler
-
             return Upsampler(config.objective.factor, layout(config), key=key)
 
 
@@ -59,8 +68,10 @@ def layout(config: Config) -> Layout:
         strides=wanted.strides, channels=wanted.channels, stride_kernels=wanted.stride_kernels,
         kernel_size=wanted.kernel_size, residual_kernels=wanted.residual_kernels,
         dilations=wanted.dilations, units=wanted.units, residual=wanted.residual,
-        activation=wanted.activation, slope=wanted.slope, padding=wanted.padding,
-        lstm=wanted.lstm, weight_norm=wanted.weight_norm, rematerialise=wanted.rematerialise
+        compress=wanted.compress, shortcut=wanted.shortcut, activation=wanted.activation,
+        slope=wanted.slope, padding=wanted.padding, padding_mode=wanted.padding_mode,
+        bias=wanted.bias, weight_norm=wanted.weight_norm, lstm=wanted.lstm,
+        rematerialise=wanted.rematerialise
     )  # fmt: skip
 
 
@@ -69,32 +80,39 @@ def _length(config: Config, signal: Signal) -> int | None:
     return signal.length if config.model.entry == "dense" else None
 
 
-def _decoder(config: Config, signal: Signal, latent: int, *, key: Key[Array, ""]) -> Decoder:
-    length, output = _length(config, signal), config.model.output
-    return Decoder(signal.channels, latent, layout(config), length=length, output=output, key=key)
+def _decoder(
+    config: Config, channels: int, latent: int, *, length: int | None, key: Key[Array, ""]
+) -> Decoder:
+    output = config.model.output
+    return Decoder(channels, latent, layout(config), length=length, output=output, key=key)
 
 
-def _encoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Encoder:
+def _autoencoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> VAE:
+    """An encoder and a decoder, of the signal or of its bands."""
+    encoder_key, decoder_key = jax.random.split(key)
+    latent, bands = config.model.latent, config.model.bands
+    channels, length = signal.channels * bands, _length(config, signal)
     short = dataclasses.replace(layout(config), latent_kernel_size=3)  # as DAC's encoder has it
-    length = _length(config, signal)
-    return Encoder(signal.channels, 2 * config.model.latent, short, length=length, key=key)
+    encoder = Encoder(channels, 2 * latent, short, length=length, key=encoder_key)
+    decoder = _decoder(config, channels, latent, length=length, key=decoder_key)
+    if bands == 1:
+        return VAE(encoder, decoder)
+    bank = PQMF(bands, channels=signal.channels)
+    return VAE(BandedEncoder(encoder, bank), Banded(decoder, bank))
 
 
-def _generator(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Any:
+def _generator(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Decoder | Conditional:
     """A decoder of noise; of noise and a label where records have one."""
+    channels, latent, length = signal.channels, config.model.latent, _length(config, signal)
     if not signal.labels:
-        return _decoder(config, signal, config.model.latent, key=key)
-    from convt1d.models import Conditional
-
+        return _decoder(config, channels, latent, length=length, key=key)
     decoder_key, label_key = jax.random.split(key)
     # The label comes as as many channels again.
-    decoder = _decoder(config, signal, 2 * config.model.latent, key=decoder_key)
+    decoder = _decoder(config, channels, 2 * latent, length=length, key=decoder_key)
     return Conditional(decoder, len(signal.labels), key=label_key)
 
 
-def _vocoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Any:
-    from convt1d.models import MelFrontEnd, Vocoder
-
+def _vocoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Vocoder:
     wanted = config.objective
     assert isinstance(wanted, settings.Vocoder)
     assert signal.rate is not None
@@ -106,4 +124,5 @@ def _vocoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Any:
         low=wanted.low,
         high=wanted.high,
     )
-    return Vocoder(_decoder(config, signal, wanted.mel_bands, key=key), front_end)
+    decoder = _decoder(config, signal.channels, wanted.mel_bands, length=None, key=key)
+    return Vocoder(decoder, front_end)

@@ -3,7 +3,7 @@
 from apps import config as settings
 from apps.config import Config
 from apps.data import Signal
-from apps.objectives import vae
+from apps.objectives import gan, upsampler, vae, vae_gan, vocoder
 from apps.objectives.adversary import Adversary
 from apps.objectives.elbo import Elbo
 from apps.objectives.objective import Objective
@@ -22,24 +22,18 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
         case settings.Vae():
             return vae.objective(elbo(wanted, signal), unscale=signal.unscale, seed=seed)
         case settings.VaeGan():
-            from apps.objectives import vae_gan
-
             return vae_gan.objective(
                 elbo(wanted, signal), unscale=signal.unscale, seed=seed,
                 adversary=adversary(wanted), adversarial_from=wanted.adversarial_from,
                 critic_turns=wanted.critic_turns
             )  # fmt: skip
         case settings.Gan():
-            from apps.objectives import gan
-
             return gan.objective(
                 rate=signal.rate, length=signal.length, labels=signal.labels,
                 unscale=signal.unscale, seed=seed, adversary=adversary(wanted),
                 critic_turns=wanted.critic_turns
             )  # fmt: skip
         case settings.Vocoder():
-            from apps.objectives import vocoder
-
             return vocoder.objective(
                 rate=signal.rate, n_ffts=wanted.n_ffts, bands=wanted.bands,
                 mel_weight=wanted.mel_weight,
@@ -47,8 +41,6 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
                 adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
             )  # fmt: skip
         case settings.Upsampler():
-            from apps.objectives import upsampler
-
             return upsampler.objective(
                 rate=signal.rate, factor=wanted.factor, unscale=signal.unscale,
                 n_ffts=wanted.n_ffts, stft_weight=wanted.stft_weight,

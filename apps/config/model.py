@@ -24,17 +24,22 @@ class Model:
         units: how many of these units follow each stride; empty takes all everywhere
         residual: what follows a dilated convolution: one of a single tap (pointwise), one of as
             many taps (twice), or nothing (single)
+        compress: by how much channels are fewer inside of a residual unit
+        shortcut: whether a convolution of one tap lies beside a residual unit, instead of nothing
         activation: between layers
         slope: of leaky_relu, below zero
         padding: same looks both ways, causal only back, so that it streams without delay
+        padding_mode: what convolutions see beyond the ends, zeros or the signal reflected
+        bias: whether convolutions have one
         weight_norm: whether every convolution is weight-normalised
         lstm: recurrent layers at the latent
+        bands: filters of the bank in whose bands an autoencoder works, as RAVE's; 1 has none
         entry: conv has a latent for every hop and takes signals of any length, dense has one for a
             whole signal of data.length
         output: keeps the signal in a range, tanh in -1 to 1, sigmoid in 0 to 1; modulated is the
             tanh of a wave times its own loudness, which reaches far below full level
         rematerialise: whether the steps between two strides are computed again for the gradient
-            instead of kept: less memory, a third more time
+            instead of kept: a third more time, less memory (on CPUs hardly)
     """
 
     latent: int = 16
@@ -46,11 +51,16 @@ class Model:
     dilations: tuple[int, ...] = (1, 3, 9)
     units: tuple[int, ...] = ()
     residual: Literal["pointwise", "twice", "single"] = "pointwise"
+    compress: int = 1
+    shortcut: bool = False
     activation: Literal["snake", "snake_beta", "elu", "leaky_relu", "relu"] = "snake"
     slope: float = 0.2
     padding: Literal["same", "causal"] = "same"
+    padding_mode: Literal["zeros", "reflect"] = "zeros"
+    bias: bool = True
     weight_norm: bool = True
     lstm: int = 0
+    bands: int = 1
     entry: Literal["conv", "dense"] = "conv"
     output: Literal["tanh", "modulated", "sigmoid", "none"] = "tanh"
     rematerialise: bool = False
@@ -58,7 +68,13 @@ class Model:
     def __post_init__(self) -> None:
         at_least(1, self, "model", "latent", "strides", "channels", "stride_kernels")
         at_least(1, self, "model", "kernel_size", "residual_kernels", "dilations")
+        at_least(1, self, "model", "compress", "bands")
         at_least(0, self, "model", "lstm", "slope", "units")
+        if self.bands > 1 and self.entry == "dense":
+            raise ConfigError(
+                f"model.bands={self.bands} are of signals of any length, and model.entry=dense "
+                f"makes whole ones; take model.bands=1 or model.entry=conv"
+            )
         count = len(self.strides)
         if count == 0:
             raise ConfigError("model.strides needs at least one number, got []")
@@ -79,4 +95,4 @@ class Model:
     @property
     def hop(self) -> int:
         """Samples of the signal for one step of the coarsest layer."""
-        return math.prod(self.strides)
+        return math.prod(self.strides) * self.bands

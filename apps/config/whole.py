@@ -94,6 +94,11 @@ def _check_model(config: Config) -> None:
             f"objective.factor must be the product of model.strides {list(model.strides)}, "
             f"{model.hop}, got {objective.factor}"
         )
+    if model.bands > 1 and not isinstance(objective, Vae | VaeGan):
+        raise ConfigError(
+            f"model.bands={model.bands} are of autoencoders, and objective={objective.kind} is "
+            f"none; take model.bands=1"
+        )
     if isinstance(objective, Upsampler | Vocoder) and model.entry == "dense":
         raise ConfigError(
             f"model.entry=dense makes a whole signal of one latent, and objective="
@@ -109,8 +114,9 @@ def check_length(length: int, model: Model) -> None:
     """
     if model.entry == "conv" and length % model.hop:
         shorter = length - length % model.hop
+        bands = f" and model.bands {model.bands}" if model.bands > 1 else ""
         near = " or ".join(str(each) for each in (shorter, shorter + model.hop) if each)
         raise ConfigError(
             f"data.length must be a multiple of {model.hop}, the product of model.strides "
-            f"{list(model.strides)}, got {length}; take {near}, or other strides"
+            f"{list(model.strides)}{bands}, got {length}; take {near}, or other strides"
         )
