@@ -245,7 +245,7 @@ def tabulate(console: "Console", state: "TrainState", product: str, length: int)
     for column in ("output", "parameters", "receptive\nfield"):
         table.add_column(column, justify="right")
     for row in rows:
-        short = row.name.replace("stages.", "").replace("units.", "")
+        short = row.name.replace("stages.", "").replace("branches.", "")
         output = f"{row.length} × {row.channels}"
         table.add_row(short, row.kind, output, f"{row.parameters:,}", f"{row.receptive_field:,}")
     console.print(table)
