@@ -89,19 +89,29 @@ def vocode(
     state = stream.init(batch=channels, dtype=jnp.float32)
     due = stream.latency  # samples at the beginning that belong to no output
 
-    @eqx.filter_jit
-    def step(
-        stream: convt1d.Stream, state: Any, window: Float[Array, "channels length values"]
-    ) -> tuple[Any, Float[Array, "channels samples 1"]]:
-        return stream.step(state, window if spectra else front_end.frames(window))
-
+    made_by = None if spectra else front_end
     hop, overlap = (1, 0) if spectra else (front_end.hop, front_end.n_fft - front_end.hop)
     for window in _windows(blocks, hop=hop, overlap=overlap):
         given = window[None] if spectra else window.T[..., None]
-        state, sound = step(stream, state, jnp.asarray(given, jnp.float32))
+        state, sound = _step(stream, made_by, state, jnp.asarray(given, jnp.float32))
         yield np.asarray(sound)[:, due:, 0].T
         due = max(due - sound.shape[1], 0)
-    yield np.asarray(eqx.filter_jit(stream.flush)(state))[:, due:, 0].T
+    yield np.asarray(_flush(stream, state))[:, due:, 0].T
+
+
+@eqx.filter_jit  # here, and not in `vocode`: compiled once for all files
+def _step(
+    stream: convt1d.Stream,
+    front_end: MelFrontEnd | None,
+    state: Any,
+    window: Float[Array, "channels length values"],
+) -> tuple[Any, Float[Array, "channels samples 1"]]:
+    return stream.step(state, window if front_end is None else front_end.frames(window))
+
+
+@eqx.filter_jit
+def _flush(stream: convt1d.Stream, state: Any) -> Float[Array, "channels samples 1"]:
+    return stream.flush(state)
 
 
 def _vocode_file(
