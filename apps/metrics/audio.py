@@ -16,6 +16,34 @@ Clips = NDArray[np.floating[Any]]  # (clips, length, channels)
 Scores = NDArray[np.float64]  # (clips,)
 
 
+SCALES = {64: 10, 128: 20, 256: 40, 512: 64}
+"""Window lengths, and mel triangles of each, that sounds are measured by, whatever they were
+trained by: runs are to be comparable."""
+
+
+def resemblance(signal: Clips, reference: Clips, *, rate: int) -> dict[str, Scores]:
+    """What every sound that has a reference is measured by: mel_distance, stft_distance, si_sdr.
+
+    Clips too short for one of the `SCALES` are measured on the others, so that any length can be
+    trained.
+
+    Args:
+        signal: What was made.
+        reference: What it should be.
+        rate: Samples per second.
+
+    Returns:
+        One number per clip for each.
+    """
+    scales = {n_fft: count for n_fft, count in SCALES.items() if n_fft // 2 < signal.shape[1]}
+    n_ffts, bands = tuple(scales), tuple(scales.values())
+    return {
+        "mel_distance": mel_distance(signal, reference, rate=rate, n_ffts=n_ffts, bands=bands),
+        "stft_distance": stft_distance(signal, reference, n_ffts=n_ffts),
+        "si_sdr": si_sdr(signal, reference),
+    }
+
+
 def mel_distance(
     signal: Clips,
     reference: Clips,

@@ -14,10 +14,6 @@ from apps.engine.sample import Sample
 from apps.metrics import audio, series
 from apps.objectives.draws import Signals, Unscale, beside, normal
 
-# Window lengths, and mel triangles of each, that sounds are measured by, whatever they were trained
-# by: runs are to be comparable.
-_SCALES = {64: 10, 128: 20, 256: 40, 512: 64}
-
 
 class Autoencoder(Protocol):
     """What this objective asks of a model."""
@@ -257,11 +253,4 @@ def _measure(
             "mean_absolute_error": series.mean_absolute_error(made, reference),
             "root_mean_square_error": series.root_mean_square_error(made, reference),
         }
-    # Clips too short for a scale are measured on the others, so that any length can be trained.
-    scales = {n_fft: count for n_fft, count in _SCALES.items() if n_fft // 2 < made.shape[1]}
-    n_ffts, bands = tuple(scales), tuple(scales.values())
-    return {
-        "mel_distance": audio.mel_distance(made, reference, rate=rate, n_ffts=n_ffts, bands=bands),
-        "stft_distance": audio.stft_distance(made, reference, n_ffts=n_ffts),
-        "si_sdr": audio.si_sdr(made, reference),
-    }
+    return audio.resemblance(made, reference, rate=rate)

@@ -34,9 +34,6 @@ from apps.objectives.objective import Objective
 PLAYER = "vocoder"
 FIRST = "regression: mel spectra alone"
 SECOND = "adversarial: the critic is on"
-# Window lengths, and mel triangles of each, that sounds are measured by, whatever they were trained
-# by: runs are to be comparable.
-_SCALES = {64: 10, 128: 20, 256: 40, 512: 64}
 
 
 class Vocoder(Protocol):
@@ -266,22 +263,11 @@ def scores(model: Vocoder, batches: Iterable[Any], *, rate: int) -> dict[str, ND
         filled = np.pad(wanted, ((0, max(size - len(wanted), 0)), (0, 0), (0, 0)))
         found = jax.device_get(_pass(model, beside(model, filled)))
         made, difference = (each[: len(wanted)] for each in found)
-        measured = _measure(made, wanted, rate=rate)
+        measured = audio.resemblance(made, wanted, rate=rate)
         rows.append({"mel_l1": np.asarray(difference, np.float64), **measured})
     if not rows:
         raise ValueError("batches is empty; there is nothing to measure")
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-
-
-def _measure(made: Signals, wanted: Signals, *, rate: int) -> dict[str, NDArray[np.float64]]:
-    # Clips too short for a scale are measured on the others, so that any length can be trained.
-    scales = {n_fft: count for n_fft, count in _SCALES.items() if n_fft // 2 < made.shape[1]}
-    n_ffts, bands = tuple(scales), tuple(scales.values())
-    return {
-        "mel_distance": audio.mel_distance(made, wanted, rate=rate, n_ffts=n_ffts, bands=bands),
-        "stft_distance": audio.stft_distance(made, wanted, n_ffts=n_ffts),
-        "si_sdr": audio.si_sdr(made, wanted),
-    }
 
 
 @eqx.filter_jit
