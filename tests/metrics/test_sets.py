@@ -18,7 +18,7 @@ def rows(count, size, seed=0):
 def test_the_frechet_distance_is_its_formula(count, size):
     first, second = rows(count, size), 1.5 * rows(count + 3, size, seed=1) + 0.3
     left, right = (np.atleast_2d(np.cov(each, rowvar=False)) for each in (first, second))
-    root = sqrtm(left @ right + 1e-12 * np.eye(size)).real
+    root = np.real(np.asarray(sqrtm(left @ right + 1e-12 * np.eye(size))))
     expected = np.square(first.mean(0) - second.mean(0)).sum() + np.trace(left + right - 2 * root)
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-4)
     assert frechet_distance(second, first) == pytest.approx(expected, rel=1e-4)

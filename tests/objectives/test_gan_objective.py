@@ -1,5 +1,7 @@
 """A decoder of noise against a critic: what each sees, what is drawn, and what is measured."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ import pytest
 from cases import drawn
 
 import convt1d
-from apps.data import Labelled
+from apps.data import Labelled, pieces
 from apps.engine.mesh import make_mesh, place, place_batch
 from apps.engine.state import init_state
 from apps.engine.step import make_train_step
@@ -41,7 +43,7 @@ def critic(*, classes=0):
     )
 
 
-def batch(count, *, classes=0, seed=0):
+def batch(count, *, classes=0, seed=0) -> Any:
     rng = np.random.default_rng(seed)
     signal = rng.standard_normal((count, LENGTH, 1)).astype(np.float32)
     if not classes:
@@ -144,13 +146,7 @@ def test_scores_measure_as_many_draws_of_the_same_classes_as_there_are_records(c
     signal = getattr(whole, "signal", whole)
     wanted = sets.frechet_distance(sets.features(made, rate=8000), sets.features(signal, rate=8000))
     for size in (7, 4):
-        cut = [
-            Labelled(signal[at : at + size], label[at : at + size])
-            if classes
-            else signal[at : at + size]
-            for at in range(0, 7, size)
-        ]
-        found = objective.scores(model, cut)
+        found = objective.scores(model, pieces(whole, size))
         assert found["frechet_distance"] == pytest.approx(wanted, rel=1e-4)
     assert objective.best in found
 
