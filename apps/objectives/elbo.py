@@ -65,7 +65,6 @@ class Elbo:
         self,
         model: Autoencoder,
         batch: Float[Array, "batch length channels"],
-        *,
         keys: Key[Array, " batch"],
         step: Int[Array, ""],
     ) -> tuple[Scalar, dict[str, Scalar], Float[Array, "batch length channels"]]:

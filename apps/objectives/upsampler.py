@@ -11,7 +11,7 @@ and, with a critic, what it says of the made signal, and how its features differ
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import equinox as eqx
@@ -21,13 +21,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, Scalar
 from numpy.typing import NDArray
 
-from apps.engine.phases import Phase
 from apps.engine.sample import Sample
-from apps.engine.turn import Turn
 from apps.metrics import audio, series
-from apps.objectives import losses
-from apps.objectives.adversary import CRITIC, Adversary
-from apps.objectives.batches import label_of, signal_of
+from apps.objectives import losses, maker
+from apps.objectives.adversary import Adversary
+from apps.objectives.batches import signal_of
 from apps.objectives.draws import Signals, Unscale, beside
 from apps.objectives.objective import Objective
 from convt1d._spectral import stft
@@ -96,8 +94,6 @@ def objective(
             f"rate is {rate}, which is no multiple of factor = {factor}: the low rate would be no "
             f"whole number; take data.rate={rate - rate % factor or factor} or another factor"
         )
-    if critic_turns < 1:
-        raise ValueError(f"critic_turns is {critic_turns}; give at least 1")
     likeness = functools.partial(
         spectral_likeness,
         n_ffts=tuple(n_ffts),
@@ -105,16 +101,17 @@ def objective(
         log_spectral_weight=log_spectral_weight,
         l1_weight=l1_weight,
     )
-    alone = Phase(FIRST, 0, (regression(likeness),))
-    phases: tuple[Phase, ...] = (alone,)
-    if adversary is not None:
-        turns = adversarial_turns(likeness, adversary, critic_turns=critic_turns)
-        game = Phase(SECOND, adversarial_from, tuple(turns))
-        phases = (alone, game) if adversarial_from else (game,)
     shown = unscale or _unchanged
     return Objective(
         product=PLAYER,
-        phases=phases,
+        phases=maker.phases(
+            PLAYER,
+            likeness,
+            adversary,
+            adversarial_from=adversarial_from,
+            critic_turns=critic_turns,
+            names=(FIRST, SECOND),
+        ),
         parts=1 if adversary is None else critic_turns,
         scores=functools.partial(scores, rate=rate, unscale=shown),
         samples=functools.partial(samples, rate=rate, unscale=shown),
@@ -126,6 +123,8 @@ def objective(
 def spectral_likeness(
     model: Upsampler,
     signal: Float[Array, "batch length channels"],
+    keys: Key[Array, " batch"],
+    step: Int[Array, ""],
     *,
     n_ffts: tuple[int, ...],
     stft_weight: float,
@@ -137,6 +136,8 @@ def spectral_likeness(
     Args:
         model: The upsampler.
         signal: At the high rate.
+        keys: Nothing here is drawn.
+        step: Nothing here changes with it.
         n_ffts: Window lengths of the spectra.
         stft_weight: Weight of their multi-resolution distance.
         log_spectral_weight: Weight of their log-spectral distance.
@@ -145,6 +146,7 @@ def spectral_likeness(
     Returns:
         The weighted sum, its parts (`stft`, `log_spectral`, `l1`) and the signal that was made.
     """
+    del keys, step
     made = upsampled(model, signal)
     zero = jnp.zeros((), made.dtype)
     spectral = losses.multi_resolution_stft(made, signal, n_ffts=n_ffts) if stft_weight else zero
@@ -203,67 +205,6 @@ def _log_power(signal: Array, n_fft: int, floor: float) -> Array:
     spectrum = stft(signal, n_fft)
     power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
     return jnp.log10(jnp.maximum(power, jnp.asarray(floor, power.dtype)))
-
-
-def regression(likeness: Any) -> Turn:
-    """The upsampler's turn without a critic.
-
-    Args:
-        likeness: `spectral_likeness` with its settings.
-
-    Returns:
-        A turn of `"upsampler"`; its metrics are stft, log_spectral and l1.
-    """
-
-    def loss(
-        model: Upsampler,
-        others: Mapping[str, Any],
-        batch: Any,
-        *,
-        keys: Key[Array, " batch"],
-        step: Int[Array, ""],
-    ) -> tuple[Scalar, dict[str, Scalar]]:
-        del others, keys, step
-        value, metrics, _ = likeness(model, signal_of(batch))
-        return value, metrics
-
-    return Turn(PLAYER, loss)
-
-
-def adversarial_turns(likeness: Any, adversary: Adversary, *, critic_turns: int = 1) -> list[Turn]:
-    """The turns with a critic: its own, turn i on part i of the records, then the upsampler's.
-
-    Args:
-        likeness: `spectral_likeness` with its settings.
-        adversary: The rules of the game.
-        critic_turns: How many turns the critic has.
-
-    Returns:
-        Turns of "critic" and one of "upsampler", whose metrics are those of `regression` and of
-        `Adversary.persuade`.
-    """
-
-    def fake(others: Mapping[str, Any], batch: Any, keys: Key[Array, " batch"]) -> Array:
-        del keys
-        return upsampled(others[PLAYER], signal_of(batch))
-
-    def loss(
-        model: Upsampler,
-        others: Mapping[str, Any],
-        batch: Any,
-        *,
-        keys: Key[Array, " batch"],
-        step: Int[Array, ""],
-    ) -> tuple[Scalar, dict[str, Scalar]]:
-        del step
-        value, metrics, made = likeness(model, signal_of(batch))
-        pleasing, told = adversary.persuade(
-            others[CRITIC], made, signal_of(batch), keys=keys, label=label_of(batch)
-        )
-        return value + pleasing, {**metrics, **told}
-
-    critic = [adversary.turn(fake, part=part) for part in range(critic_turns)]
-    return [*critic, Turn(PLAYER, loss)]
 
 
 def samples(

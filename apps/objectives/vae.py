@@ -5,15 +5,9 @@ last.
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any
-
-from jaxtyping import Array, Float, Int, Key, Scalar
 
 from apps.engine.phases import Phase
-from apps.engine.turn import Turn
-from apps.objectives import autoencoding
-from apps.objectives.autoencoding import Autoencoder
+from apps.objectives import autoencoding, maker
 from apps.objectives.draws import Unscale
 from apps.objectives.elbo import Elbo
 from apps.objectives.objective import Objective
@@ -32,26 +26,8 @@ def objective(elbo: Elbo, *, unscale: Unscale, seed: int = 0) -> Objective:
     rate = elbo.rate
     return Objective(
         product=PLAYER,
-        phases=(Phase("training", 0, (turn(elbo),)),),
+        phases=(Phase("training", 0, (maker.alone(PLAYER, elbo.loss),)),),
         scores=functools.partial(autoencoding.scores, rate=rate, unscale=unscale, seed=seed),
         samples=functools.partial(autoencoding.samples, rate=rate, unscale=unscale),
         best=autoencoding.best(rate),
     )
-
-
-def turn(elbo: Elbo) -> Turn:
-    """The one turn of a variational autoencoder; its metrics are those of the bound."""
-
-    def loss(
-        model: Autoencoder,
-        others: Mapping[str, Any],
-        batch: Float[Array, "batch length channels"],
-        *,
-        keys: Key[Array, " batch"],
-        step: Int[Array, ""],
-    ) -> tuple[Scalar, dict[str, Scalar]]:
-        del others
-        value, metrics, _ = elbo.loss(model, batch, keys=keys, step=step)
-        return value, metrics
-
-    return Turn(PLAYER, loss)

@@ -11,7 +11,7 @@ Source: Kong, Kim and Bae, HiFi-GAN (2020), section 2.3: weights 45 (mel), 2 (fe
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import equinox as eqx
@@ -21,13 +21,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, Scalar
 from numpy.typing import NDArray
 
-from apps.engine.phases import Phase
 from apps.engine.sample import Sample
-from apps.engine.turn import Turn
 from apps.metrics import audio
-from apps.objectives import losses
-from apps.objectives.adversary import CRITIC, Adversary
-from apps.objectives.batches import label_of, signal_of
+from apps.objectives import losses, maker
+from apps.objectives.adversary import Adversary
+from apps.objectives.batches import signal_of
 from apps.objectives.draws import Signals, beside
 from apps.objectives.objective import Objective
 
@@ -89,20 +87,19 @@ def objective(
             f"n_ffts has {len(n_ffts)} scales and bands has {len(bands)}; give one count of mel "
             "bands for each window length"
         )
-    if critic_turns < 1:
-        raise ValueError(f"critic_turns is {critic_turns}; give at least 1")
     likeness = functools.partial(
         mel_likeness, rate=rate, n_ffts=tuple(n_ffts), bands=tuple(bands), weight=mel_weight
     )
-    alone = Phase(FIRST, 0, (regression(likeness),))
-    phases: tuple[Phase, ...] = (alone,)
-    if adversary is not None:
-        turns = adversarial_turns(likeness, adversary, critic_turns=critic_turns)
-        game = Phase(SECOND, adversarial_from, tuple(turns))
-        phases = (alone, game) if adversarial_from else (game,)
     return Objective(
         product=PLAYER,
-        phases=phases,
+        phases=maker.phases(
+            PLAYER,
+            likeness,
+            adversary,
+            adversarial_from=adversarial_from,
+            critic_turns=critic_turns,
+            names=(FIRST, SECOND),
+        ),
         parts=1 if adversary is None else critic_turns,
         scores=functools.partial(scores, rate=rate),
         samples=functools.partial(samples, rate=rate),
@@ -114,6 +111,8 @@ def objective(
 def mel_likeness(
     model: Vocoder,
     signal: Float[Array, "batch length 1"],
+    keys: Key[Array, " batch"],
+    step: Int[Array, ""],
     *,
     rate: float,
     n_ffts: tuple[int, ...],
@@ -125,6 +124,8 @@ def mel_likeness(
     Args:
         model: The vocoder.
         signal: What the spectra are of.
+        keys: Nothing here is drawn.
+        step: Nothing here changes with it.
         rate: Samples per second.
         n_ffts: Window lengths of further mel distances.
         bands: Mel triangles of each of them.
@@ -134,6 +135,7 @@ def mel_likeness(
         The weighted sum, its parts (`mel_l1` in nats, `mel_distance` in decades) and the signal
         that was made.
     """
+    del keys, step
     mel, made = vocoded(model, signal)
     difference = jnp.mean(jnp.abs(model.front_end(whole_hops(made, model.hop)) - mel))
     further = jnp.zeros((), difference.dtype)
@@ -156,67 +158,6 @@ def whole_hops(
     """A signal with zeros after its end, up to a multiple of the hop."""
     missing = -signal.shape[1] % hop
     return jnp.pad(signal, ((0, 0), (0, missing), (0, 0))) if missing else signal
-
-
-def regression(likeness: Any) -> Turn:
-    """The vocoder's turn without a critic.
-
-    Args:
-        likeness: `mel_likeness` with its settings.
-
-    Returns:
-        A turn of `"vocoder"`; its metrics are mel_l1 and mel_distance.
-    """
-
-    def loss(
-        model: Vocoder,
-        others: Mapping[str, Any],
-        batch: Any,
-        *,
-        keys: Key[Array, " batch"],
-        step: Int[Array, ""],
-    ) -> tuple[Scalar, dict[str, Scalar]]:
-        del others, keys, step
-        value, metrics, _ = likeness(model, signal_of(batch))
-        return value, metrics
-
-    return Turn(PLAYER, loss)
-
-
-def adversarial_turns(likeness: Any, adversary: Adversary, *, critic_turns: int = 1) -> list[Turn]:
-    """The turns with a critic: its own, turn i on part i of the records, then the vocoder's.
-
-    Args:
-        likeness: `mel_likeness` with its settings.
-        adversary: The rules of the game.
-        critic_turns: How many turns the critic has.
-
-    Returns:
-        Turns of "critic" and one of "vocoder", whose metrics are those of `regression` and of
-        `Adversary.persuade`.
-    """
-
-    def fake(others: Mapping[str, Any], batch: Any, keys: Key[Array, " batch"]) -> Array:
-        del keys
-        return vocoded(others[PLAYER], signal_of(batch))[1]
-
-    def loss(
-        model: Vocoder,
-        others: Mapping[str, Any],
-        batch: Any,
-        *,
-        keys: Key[Array, " batch"],
-        step: Int[Array, ""],
-    ) -> tuple[Scalar, dict[str, Scalar]]:
-        del step
-        value, metrics, made = likeness(model, signal_of(batch))
-        pleasing, told = adversary.persuade(
-            others[CRITIC], made, signal_of(batch), keys=keys, label=label_of(batch)
-        )
-        return value + pleasing, {**metrics, **told}
-
-    critic = [adversary.turn(fake, part=part) for part in range(critic_turns)]
-    return [*critic, Turn(PLAYER, loss)]
 
 
 def samples(

@@ -14,7 +14,7 @@ import convt1d
 from apps.engine.mesh import make_mesh, place, place_batch
 from apps.engine.phases import make_phased_step
 from apps.engine.state import init_state
-from apps.objectives import vae_gan
+from apps.objectives import maker, vae_gan
 from apps.objectives.adversary import CRITIC, Adversary
 from apps.objectives.critics import make_critics
 from apps.objectives.elbo import Elbo
@@ -109,13 +109,13 @@ def test_eight_devices_train_as_one():
 
 def test_the_second_phase_adds_what_the_critic_says_of_the_same_draw():
     adversary = Adversary(kind="hinge", weight=0.5, feature_weight=2.0)
-    *critics, last = vae_gan.adversarial_turns(BOUND, adversary, critic_turns=2)
+    *critics, last = maker.against("vae", BOUND.loss, adversary, critic_turns=2)
     assert [turn.part for turn in critics] == [0, 1]
     model, judge, data = autoencoder(), critic(), jnp.asarray(batch(4))
     keys, step = jax.random.split(jax.random.key(1), 4), jnp.asarray(7)
     loss, metrics = last.loss(model, {CRITIC: judge}, data, keys=keys, step=step)
     drawing, looking = jax.vmap(jax.random.split, out_axes=1)(keys)
-    value, _, made = BOUND.loss(model, data, keys=drawing, step=step)
+    value, _, made = BOUND.loss(model, data, drawing, step)
     pleasing, _ = adversary.persuade(judge, made, data, keys=looking)
     np.testing.assert_allclose(loss, value + pleasing, rtol=1e-6)
     parts = 2.0 * metrics["reconstruction"] + metrics["l1"] + 0.1 * metrics["kl"]

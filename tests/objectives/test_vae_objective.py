@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from apps.metrics import audio, series
-from apps.objectives import autoencoding, losses, vae
+from apps.objectives import autoencoding, losses, maker, vae
 from apps.objectives.elbo import Elbo
 
 HOP = 8
@@ -52,7 +52,7 @@ def signals(count=3, length=200, channels=1, seed=0):
 
 
 def elbo(step=0, model=MODEL, batch=None, **settings):
-    turn = vae.turn(Elbo(**{"rate": None, "reconstruction": "l2"} | settings))
+    turn = maker.alone(vae.PLAYER, Elbo(**{"rate": None, "reconstruction": "l2"} | settings).loss)
     batch = jnp.asarray(signals() if batch is None else batch)
     keys = jax.random.split(KEY, len(batch))
     return turn.loss(model, {}, batch, keys=keys, step=jnp.asarray(step))
@@ -121,7 +121,7 @@ def test_a_weight_of_zero_leaves_its_part_out():
 
 
 def test_training_on_the_turn_lowers_the_loss():
-    turn = vae.turn(Elbo(rate=None, reconstruction="l2", l1_weight=1.0))
+    turn = maker.alone(vae.PLAYER, Elbo(rate=None, reconstruction="l2", l1_weight=1.0).loss)
     optimiser: Any = optax.adam(1e-2)  # its own types know no modules
     batch = jnp.asarray(signals(8))
 
