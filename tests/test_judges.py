@@ -34,6 +34,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_recogniser_learns_to_tell_tones_apart(recordings: Path):
     found = recogniser.digits(str(recordings), length=1024, epochs=15)
     assert found.labels == tuple("0123456789")

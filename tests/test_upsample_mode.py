@@ -57,6 +57,7 @@ def go(path: Path, run: Trained, folder: Path) -> tuple[list[Path], str]:
     return files, console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(40,), (20, 20), (13, 27)])
 def test_blocks_make_what_the_whole_makes(sizes: tuple[int, ...]) -> None:
     signal = noise(40, 2)

@@ -86,6 +86,7 @@ def test_sound_in_blocks_gives_what_the_whole_gives(length, block, centred):
     np.testing.assert_allclose(made, at_once(vocoder, given), atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_portions")
 @pytest.mark.parametrize("frames", [1, 21])
 def test_spectra_in_blocks_give_what_the_whole_gives(frames):
@@ -105,6 +106,7 @@ def test_a_file_of_any_rate_and_length_becomes_one_as_long_at_the_runs(tmp_path)
     assert json.loads(files[-1].read_text())["mode"] == "vocode"
 
 
+@pytest.mark.slow
 def test_sound_is_brought_to_the_models_level_and_back(tmp_path):
     vocoder = model()
     for name, level in (("loud", 0.6), ("soft", 0.006)):
@@ -158,6 +160,7 @@ def test_memory_does_not_grow_with_the_file(monkeypatch):
     assert peaks[1] < peaks[0] + 200_000  # 80 blocks of sound alone are 160 kB, in float64 twice
 
 
+@pytest.mark.slow
 def test_a_trained_run_vocodes_by_default(tmp_path, capsys):
     soundfile.write(tmp_path / "in.wav", sound(700), 8000)
     run = trained_vocoder()

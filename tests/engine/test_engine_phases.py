@@ -46,6 +46,7 @@ def record(run):
     return [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", ["one", "all"])
 def test_a_resume_across_the_switch_is_exact_and_each_phase_is_told(tmp_path, devices):
     whole, parts = Phased(tmp_path / "whole", devices=devices), Phased(tmp_path / "parts")

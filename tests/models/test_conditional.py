@@ -47,6 +47,7 @@ def test_it_tells_of_itself_what_a_decoder_does():
     assert (half.latent, half.embedding) == (3, 2)
 
 
+@pytest.mark.slow
 def test_only_the_vectors_of_the_labels_seen_are_taught():
     model = conditional()
     label = jnp.asarray([2, 2, 0, 2])
@@ -81,6 +82,7 @@ def test_it_is_saved_and_summed_up(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_weights_in_half_precision_compute_in_it_and_return_the_noise_s_type():
     model = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), conditional())
     assert model(noise(model, 2), jnp.asarray(LABEL)).dtype == jnp.float32

@@ -81,6 +81,7 @@ def test_a_signal_comes_out_alive_at_initialisation(name):
     assert 0.02 < float(begin(KEYS[1])) < 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_weight_matters(name):
     model = pair(name)
@@ -173,6 +174,7 @@ def _multiplied(jaxpr):
                 yield from _multiplied(inner)
 
 
+@pytest.mark.slow
 def test_rematerialising_changes_no_number():
     layout = Layout(strides=(2, 2), channels=(5, 4, 3), dilations=(1,), weight_norm=False)
     again = dataclasses.replace(layout, rematerialise=True)

@@ -69,12 +69,14 @@ def test_the_sieve_is_half_of_the_signal_at_the_edge_and_nothing_below(factor: i
     assert np.abs(response[int(1.06 * edge) :] - 1).max() < 3e-3
 
 
+@pytest.mark.slow
 def test_channels_do_not_meet() -> None:
     made, low = make(), noise(2, 40, 3)
     apart = [made(low[..., i : i + 1]) for i in range(3)]
     np.testing.assert_allclose(made(low), jnp.concatenate(apart, axis=2), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_biases_it_is_as_loud_as_its_input() -> None:
     made, low = make(activation="leaky_relu", bias=False), noise(1, 40, 1)
     np.testing.assert_allclose(made(0.01 * low), 0.01 * made(low), atol=1e-6)
@@ -87,6 +89,7 @@ def test_only_the_detail_is_trained() -> None:
     assert all(jax.tree.leaves(trained.detail))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_the_base_is_exact_whatever_the_detail_is_computed_in(dtype: str) -> None:
     made, low = make(), noise(1, 40, 1)
@@ -100,7 +103,8 @@ def test_the_base_is_exact_whatever_the_detail_is_computed_in(dtype: str) -> Non
     assert made(low.astype(dtype)).dtype == jnp.dtype(dtype)
 
 
-@pytest.mark.parametrize("sizes", [(40,), (1, 2, 37), (13, 13, 14)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [(13, 13, 14)])
 def test_its_stream_is_the_whole(sizes: tuple[int, ...]) -> None:
     made, low = make(), noise(2, 40, 1)
     stream = convt1d.stream(made)

@@ -91,6 +91,7 @@ def test_the_decoder_sees_silence_as_minus_two_and_one_as_two():
     np.testing.assert_allclose(model(given), model.decoder(seen), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [(1,) * 9, (4, 5), (9,)])
 def test_a_stream_of_spectra_equals_the_whole(chunks):
     model, mels = vocoder(), spectra(9)
@@ -106,6 +107,7 @@ def test_a_stream_of_spectra_equals_the_whole(chunks):
     np.testing.assert_allclose(streamed, model(mels), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("high", [None, 3500.0])
 def test_the_front_end_is_saved_with_the_model(tmp_path, high):
     front_end = MelFrontEnd(8000, 32, 8, 10, low=50.0, high=high, scale="htk", centred=True)
@@ -125,6 +127,7 @@ def test_its_summary_is_the_decoders():
     assert sum(row.parameters for row in rows) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_weights_of_half_precision_leave_the_signal_in_its_own(dtype):
     model = vocoder()

@@ -140,7 +140,8 @@ def test_diversity_is_relative_to_the_real_records():
     assert np.isfinite(diversity(real, jnp.zeros_like(real)))
 
 
-@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [8])
 def test_a_turn_over_several_devices_is_the_turn_on_one(devices):
     critic = make_critics(
         1, length=64, wave=True, periods=(3,), n_ffts=(16,), channels=1, key=jax.random.key(0)

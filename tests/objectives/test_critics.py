@@ -42,6 +42,7 @@ def critics(kind, *, channels=2, signal_channels=1, classes=0) -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_example_is_judged_by_itself_and_at_the_precision_of_the_weights(kind):
     critic, batch = critics(kind, signal_channels=2), signals(channels=2)
@@ -78,6 +79,7 @@ def test_32_channels_give_the_published_sizes(settings, published):
     assert sum(sizes) == published
 
 
+@pytest.mark.slow
 def test_a_period_critic_is_the_two_dimensional_convolution_it_stands_for():
     critic, batch, period = critics("periods"), signals(), 7
     verdict = jax.jit(lambda x: critic(x))(batch)

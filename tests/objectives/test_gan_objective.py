@@ -80,6 +80,7 @@ def step_of(objective, classes, *, devices=1):
     return step(place(state, mesh), place_batch(data, mesh))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "turns"), [(0, 1), (3, 2)])
 def test_a_step_is_the_critics_turns_and_then_one_of_the_decoder_on_any_devices(classes, turns):
     objective = aim(labels=LABELS[:classes], critic_turns=turns)

@@ -85,6 +85,7 @@ def test_no_resolution_is_refused():
         upsampler.log_spectral_distance(signals(), signals(), n_ffts=())
 
 
+@pytest.mark.slow
 def test_with_a_critic_its_opinion_is_added_and_it_sees_what_is_made():
     critic = make_critics(1, length=LENGTH, scales=1, channels=4, key=jax.random.key(2))
     adversary = Adversary(weight=0.5, feature_weight=2.0)
@@ -110,6 +111,7 @@ def test_the_critic_enters_at_its_step(start, turns, expected):
     assert objective.parts == turns
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_moves_the_detail_alone():
     objective = make()
     optimisers = {upsampler.PLAYER: optax.adam(1e-2)}
@@ -147,6 +149,7 @@ def test_scores_are_of_what_is_made_of_each_record(labelled):
     np.testing.assert_allclose(found["kept_snr_change"], change, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_series_are_scored_in_their_own_units():
     objective = upsampler.objective(rate=None, factor=FACTOR, unscale=lambda x: 10 * x)
     whole = signals(channels=3)
@@ -157,6 +160,7 @@ def test_series_are_scored_in_their_own_units():
     assert objective.best in found
 
 
+@pytest.mark.slow
 def test_samples_show_low_base_and_made_beside_the_real_one():
     whole = signals(2)
     shown = make().samples(MODEL, whole, ["a", "b"])

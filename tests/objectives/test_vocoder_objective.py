@@ -139,6 +139,7 @@ def test_the_critic_enters_at_its_step(adversary, start, critic_turns, expected)
     assert [turn.part for turn in last if turn.player == CRITIC] == list(range(len(last) - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adversary", [None, Adversary(feature_weight=2.0)])
 def test_training_brings_the_spectra_nearer_and_devices_agree(adversary):
     made = vocoder.objective(rate=RATE, adversary=adversary, adversarial_from=3)
