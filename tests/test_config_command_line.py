@@ -121,7 +121,7 @@ def test_relative_paths_start_from_the_present_folder(tmp_path: Path):
 WRONG = {
     "key": (["train.stepz=3"], "train.stepz is not a setting; did you mean 'train.steps'?"),
     "group": (["modle=dac"], "modle is not a setting; did you mean 'model'?"),
-    "choice": (["model=dca"], "model=dca is not there; choose from dac, encodec, hifigan, oobleck, rave,"),
+    "choice": (["model=dca"], "model=dca is not there; choose from dac, encodec, hifigan,"),
     "experiment": (["experiment=pluck_vae"], "did you mean 'plucks_vae'?"),
     "no_value": (["train.steps"], "'train.steps' sets nothing; write key=value"),
     "whole_group": (["train=3"], "train holds settings of its own; set train.… one by one"),
