@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 
 from apps.engine.step import Turn
 from apps.objectives import losses
+from apps.objectives.batches import label_of, signal_of
 from apps.objectives.collapse import Watch
 from apps.objectives.critics import Critics, Verdict
 
@@ -67,7 +68,7 @@ class Adversary:
             step: Int[Array, ""],
         ) -> tuple[Scalar, dict[str, Scalar]]:
             del step
-            real, label = _signal(batch), getattr(batch, "label", None)
+            real, label = signal_of(batch), label_of(batch)
             making, looking, mixing = _split(keys, 3)
             made = jax.lax.stop_gradient(fake(others, batch, making)).astype(real.dtype)
             verdict = model(
@@ -152,10 +153,6 @@ class Adversary:
         if self.r1:
             penalty = penalty + 0.5 * self.r1 * losses.squared_slope(score, real)
         return penalty
-
-
-def _signal(batch: Any) -> Float[Array, "batch length channels"]:
-    return getattr(batch, "signal", batch)
 
 
 def _split(keys: Key[Array, " batch"], count: int) -> Key[Array, "count batch"]:
