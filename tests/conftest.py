@@ -10,7 +10,23 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+import gc
+from collections.abc import Iterator
+
 import jax
+import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs() -> Iterator[None]:
+    """Drop a file's compiled programs when it is done.
+
+    Each holds a few mappings of memory, of which Linux gives a process 65,530 (vm.max_map_count);
+    a process that runs thousands of tests used them up, and the compiler ended it by a fault.
+    """
+    yield
+    jax.clear_caches()
+    gc.collect()
