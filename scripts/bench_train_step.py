@@ -33,9 +33,10 @@ def measure(words: list[str], steps: int) -> dict[str, float]:
     keep_memory()
     records = build.source(config, "train")
     mesh = build.mesh(config)
-    step = build.step(config, records.signal, mesh)
+    aim = build.objective(config, records.signal)
+    step = build.step(config, aim, mesh).at(0)
     state = build.begun(config, records.signal, mesh)
-    batches = build.loader(config, records).batches(0)
+    batches = build.loader(config, records, parts=aim.parts).batches(0)
     state, _ = jax.block_until_ready(step(state, place_batch(next(batches), mesh)))
     first = time.perf_counter() - began
     times = []

@@ -86,7 +86,7 @@ def test_every_model_gives_back_the_length_it_was_given(name: str):
     signal = build.source(config, "test").signal
 
     def there_and_back(key: Any, batch: Any) -> Any:
-        network = build.model(config, signal, key=key)
+        network: Any = build.model(config, signal, key=key)
         mean, log_std = network.encode(batch)
         assert (
             mean.shape == log_std.shape == (2, network.latent_length(signal.length), network.latent)

@@ -288,7 +288,7 @@ def feature_matching(made: Sequence[Sequence[Array]], real: Sequence[Sequence[Ar
         jnp.mean(
             jnp.stack(
                 [
-                    jnp.mean(jnp.abs(first - second).astype(jnp.promote_types(first.dtype, "f4")))
+                    jnp.mean(jnp.abs(_at_least_single(first) - _at_least_single(second)))
                     for first, second in zip(mine, theirs, strict=True)
                 ]
             )
@@ -296,6 +296,10 @@ def feature_matching(made: Sequence[Sequence[Array]], real: Sequence[Sequence[Ar
         for mine, theirs in zip(made, real, strict=True)
     ]
     return jnp.mean(jnp.stack(critics))
+
+
+def _at_least_single(values: Array) -> Array:
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
 def gradient_penalty(

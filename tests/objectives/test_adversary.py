@@ -110,7 +110,7 @@ def test_labels_of_the_batch_are_those_of_real_and_made_alike():
 def test_the_makers_loss_is_the_weighted_sum_of_its_logged_parts(kind):
     real, made = signals(), signals()
     adversary = Adversary(kind=kind, weight=3.0, feature_weight=2.0)
-    loss, parts = adversary.persuade(LINEAR, made, real, keys=KEYS)
+    loss, parts = adversary.persuade(LINEAR, made, real, keys=KEYS)  # pyright: ignore[reportArgumentType]
     adversarial = losses.game(kind).maker(LINEAR(made).scores[0])
     features = jnp.mean(jnp.abs((made - real) * LINEAR.weight[None]))
     assert float(parts["adversarial"]) == pytest.approx(float(adversarial), rel=1e-5)
@@ -132,7 +132,7 @@ def test_diversity_is_relative_to_the_real_records():
     real = signals()
 
     def diversity(made, real=real):
-        return float(Adversary().persuade(LINEAR, made, real, keys=KEYS)[1]["diversity"])
+        return float(Adversary().persuade(LINEAR, made, real, keys=KEYS)[1]["diversity"])  # pyright: ignore[reportArgumentType]
 
     assert diversity(0.3 * real + 2.0) == pytest.approx(0.3, rel=1e-5)
     assert diversity(jnp.broadcast_to(real[:1], real.shape)) == pytest.approx(0.0, abs=1e-6)
