@@ -299,7 +299,7 @@ def feature_matching(made: Sequence[Sequence[Array]], real: Sequence[Sequence[Ar
 
 
 def _at_least_single(values: Array) -> Array:
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return values.astype(jnp.float32) if jnp.finfo(values.dtype).bits < 32 else values
 
 
 def gradient_penalty(
