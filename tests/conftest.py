@@ -11,7 +11,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import pytest
@@ -30,3 +30,17 @@ def forget_programs() -> Iterator[None]:
     yield
     jax.clear_caches()
     gc.collect()
+
+
+@pytest.fixture
+def told(record_property: Callable[[str, object], None]) -> Callable[[str, str, str], None]:
+    """Promise something: `told(section, fault, outcome)` is a row of what `faults.py` prints.
+
+    It is to be called first, so that a promise that is broken has its row too.
+    """
+
+    def tell(section: str, fault: str, outcome: str) -> None:
+        for name, text in (("section", section), ("fault", fault), ("outcome", outcome)):
+            record_property(name, text)
+
+    return tell
