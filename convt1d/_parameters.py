@@ -161,8 +161,8 @@ def initialise(
     """The first value of a parameter, kept in ``dtype`` if there is one.
 
     Raises:
-        ValueError: naming ``name``, if an array or a function's result has another shape, or is
-            complex and ``dtype`` is not.
+        ValueError: naming ``name``, if an array or a function's result is none of numbers, has
+            another shape, or is complex and ``dtype`` is not.
     """
     drawn = jnp.zeros(()).dtype if dtype is None else jnp.dtype(dtype)
     if callable(initial):
@@ -172,7 +172,13 @@ def initialise(
         return type(initial)(number, unit=initial.unit)
     else:
         value = initial
-    value = jnp.asarray(value)
+    try:
+        value = jnp.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"`{name}` (={initial!r}) is no array of numbers: give one of shape {axes}, a scalar, "
+            "a name, or a function of (key, shape, dtype)."
+        ) from error
     if dtype is not None or not jnp.issubdtype(value.dtype, jnp.inexact):
         value = cast(name, value, drawn)
     if not callable(initial) and value.ndim == 0:

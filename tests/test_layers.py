@@ -287,6 +287,11 @@ def test_a_name_is_seen_in_the_profile():
         ({"crop": 40}, r"an input of length 28 would give an output of length -49 = .* crop less"),
         ({"w_init": jnp.ones((4, 16, 8))}, r"`w_init` gives .* \(4, 16, 8\), but .* \(4, 8, 16\)"),
         ({"w_init": lambda k, s, d: jnp.ones(3)}, r"`w_init` gives an array of shape \(3,\)"),
+        (
+            {"w_init": {}},
+            r"`w_init` \(=\{\}\) is no array of numbers: give one of shape",
+        ),
+        ({"b_init": 10**12}, r"`b_init` \(=1000000000000\) is no array of numbers"),
         ({"b_init": jnp.ones(9)}, r"`b_init` gives .* \(9,\), but \(out_channels,\) is \(8,\)"),
         ({"w_mask": jnp.ones(3)}, r"`w_mask` has shape \(3,\), which does not broadcast"),
         ({"lowering": "cudnn"}, r"`lowering` \(='cudnn'\) must be one of"),

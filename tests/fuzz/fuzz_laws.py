@@ -1,0 +1,23 @@
+"""What fuzzed laws share: how the suite runs them, and what a refusal must say."""
+
+from collections.abc import Iterable
+
+from hypothesis import HealthCheck, settings
+
+
+def few(examples: int) -> settings:
+    """Settings of a law in the suite: the same examples every time; `scripts/fuzz.py` runs long."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=tuple(HealthCheck),  # pyright: ignore[reportArgumentType],
+    )
+
+
+def one_line_naming(error: Exception, names: Iterable[str]) -> None:
+    """A refusal is one line that holds one of the names."""
+    text = str(error)
+    assert "\n" not in text, text
+    assert any(name in text for name in names), text
