@@ -1,6 +1,5 @@
 """Make signals with a trained run: `python -m apps.generate run=runs/NAME mode=sample`."""
 
-import importlib
 import sys
 
 from apps import command_line, config
@@ -49,7 +48,12 @@ def generate(wanted: Generate) -> int:
 
     from apps import build
     from apps.engine import compilation, memory
+    from apps.modes import interpolate, reconstruct, sample, upsample, vocode
 
+    modes = {
+        "sample": sample, "reconstruct": reconstruct, "interpolate": interpolate,
+        "upsample": upsample, "vocode": vocode,
+    }  # fmt: skip
     console = Console(highlight=False, markup=False, soft_wrap=True)
     compilation.keep_compilations()
     memory.keep_memory()
@@ -59,9 +63,8 @@ def generate(wanted: Generate) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"output={folder} cannot be written: {error}") from error
-    mode = importlib.import_module(f"apps.modes.{wanted.mode}")
     try:
-        files = mode.write(wanted, run, folder, console)
+        files = modes[str(wanted.mode)].write(wanted, run, folder, console)
     except (ValueError, OSError) as error:  # a signal that is not finite is no file either
         raise ConfigError(str(error)) from error
     console.print(f"made with {wanted.run}, step {run.step}, {wanted.weights} weights:")
