@@ -1,9 +1,9 @@
 """The training step: pure, compiled once, its state donated; the same for every objective."""
 
-import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,6 +21,56 @@ Step = Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]
 _Structure = Any  # jax.tree_util.PyTreeDef, which type checkers do not see
 
 
+class Memory(NamedTuple):
+    """What a compiled step needs on each device, in bytes.
+
+    Attributes:
+        state: Weights, moving averages and what the optimisers keep.
+        working: What it computes besides, most of it activations that wait for the gradient.
+    """
+
+    state: int
+    working: int
+
+
+class TrainStep:
+    """A step compiled for a state whose leaves are not all arrays; the state is donated.
+
+    Not `eqx.filter_jit`: that waits for every result, and the host could never run ahead.
+
+    Attributes:
+        memory: What the program needs on each device, once it was called.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.memory: Memory | None = None
+        self._programs: dict[Any, Any] = {}
+
+        def run(
+            arrays: list[Array], batch: PyTree, structure: _Structure, others: tuple[Any, ...]
+        ) -> tuple[list[Array], Metrics]:
+            state, metrics = step(_join(structure, arrays, others), batch)
+            return _divide(state)[0], metrics
+
+        self._run = jax.jit(run, static_argnums=(2, 3), donate_argnums=(0,))
+
+    def __call__(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        """Makes one step; for arguments of another form it is compiled anew."""
+        arrays, structure, others = _divide(state)
+        leaves, form = jax.tree.flatten(batch)
+        known = (structure, others, form, *((leaf.shape, leaf.dtype) for leaf in leaves))
+        if known not in self._programs:
+            self._programs[known] = self.lower(state, batch).compile()
+            self.memory = _needed(self._programs[known], arrays)
+        arrays, metrics = self._programs[known](arrays, batch)
+        return _join(structure, arrays, others), metrics
+
+    def lower(self, state: TrainState, batch: PyTree) -> jax.stages.Lowered:
+        """Returns the program for such arguments before it is compiled, as `jax.jit`'s `lower`."""
+        arrays, structure, others = _divide(state)
+        return self._run.lower(arrays, batch, structure, others)
+
+
 def make_train_step(
     turns: Sequence[Turn],
     optimisers: Mapping[str, optax.GradientTransformation],
@@ -31,7 +81,7 @@ def make_train_step(
     parts: int = 1,
     accumulate: int = 1,
     compute: DTypeLike = jnp.float32,
-) -> Step:
+) -> TrainStep:
     """Compiles a sequence of turns into `step(state, batch) -> (state, metrics)`.
 
     The step is a pure function of its arguments: example e of turn t of step s draws from
@@ -100,28 +150,15 @@ def make_train_step(
             metrics["gradient_ratio"] = first / second
         return pin((TrainState(state.step + 1, state.key, players), metrics), mesh)
 
-    return _compile(step)
+    return TrainStep(step)
 
 
-def _compile(step: Step) -> Step:
-    """Compiles a step whose state has leaves that are no arrays; the state is donated.
-
-    Not `eqx.filter_jit`: that waits for every result, and the host could never run ahead.
-    """
-
-    @functools.partial(jax.jit, static_argnums=(2, 3), donate_argnums=(0,))
-    def compiled(
-        arrays: list[Array], batch: PyTree, structure: _Structure, others: tuple[Any, ...]
-    ) -> tuple[list[Array], Metrics]:
-        state, metrics = step(_join(structure, arrays, others), batch)
-        return _divide(state)[0], metrics
-
-    def call(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
-        arrays, structure, others = _divide(state)
-        arrays, metrics = compiled(arrays, batch, structure, others)
-        return _join(structure, arrays, others), metrics
-
-    return call
+def _needed(program: Any, arrays: list[Array]) -> Memory | None:
+    found = program.memory_analysis()
+    if found is None:  # not every platform tells
+        return None
+    state = sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.itemsize for leaf in arrays)
+    return Memory(state=state, working=found.temp_size_in_bytes)
 
 
 def _divide(state: TrainState) -> tuple[list[Array], _Structure, tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, Key, PyTree, Scalar
 
-from apps.engine.mesh import spread
+from apps.engine.mesh import gather, pin, spread
 from apps.engine.state import Trainable
 
 Metrics = dict[str, Array]
@@ -100,13 +100,14 @@ def gradient(
     moving, still = eqx.partition(model, _moving(turn, model, rules.trainable))
     if not jax.tree.leaves(moving):
         raise ValueError(f"the turn of player {turn.player!r} moves nothing: look at its `moves`")
-    others = {name: _cast(other, rules) for name, other in others.items()}
+    others = {name: _ready(other, rules) for name, other in others.items()}
 
     def loss(
         moving: PyTree, batch: PyTree, keys: Key[Array, " batch"]
     ) -> tuple[Scalar, Mapping[str, Scalar]]:
-        # The cast is inside: the gradient by the weights as they are kept comes back in their type.
-        now = _cast(eqx.combine(moving, still), rules)
+        # Inside, so that the gradient by the weights as they are kept comes back in their type
+        # and to their place.
+        now = _ready(eqx.combine(moving, still), rules)
         value, metrics = turn.loss(now, others, batch, keys=keys, step=step)
         return _at_least_float32((value, dict(metrics)))
 
@@ -115,14 +116,14 @@ def gradient(
     part = jax.tree.map(functools.partial(_part, index=turn.part, count=rules.parts), examples)
     if rules.accumulate == 1:
         (value, metrics), slope = differentiate(moving, *spread(part, rules.mesh))
-        return slope, value, metrics
+        return pin(slope, rules.mesh), value, metrics
 
     def add(total: PyTree, piece: Any) -> tuple[PyTree, tuple[Scalar, Mapping[str, Scalar]]]:
         found, slope = differentiate(moving, *piece)
-        return jax.tree.map(jnp.add, total, slope), found
+        return pin(jax.tree.map(jnp.add, total, slope), rules.mesh), found
 
     pieces = jax.tree.map(functools.partial(_pieces, count=rules.accumulate), part)
-    nothing = jax.tree.map(jnp.zeros_like, moving)
+    nothing = pin(jax.tree.map(jnp.zeros_like, moving), rules.mesh)
     total, found = jax.lax.scan(add, nothing, spread(pieces, rules.mesh, axis=1))
     value, metrics = jax.tree.map(lambda each: jnp.mean(each, axis=0), found)
     return jax.tree.map(lambda each: each / rules.accumulate, total), value, metrics
@@ -135,10 +136,11 @@ def _moving(turn: Turn, model: Any, trainable: Trainable) -> PyTree:
     return jax.tree.map(lambda leaf: leaf is not None, learned, is_leaf=lambda leaf: leaf is None)
 
 
-def _cast(model: Any, rules: Rules) -> Any:
+def _ready(model: Any, rules: Rules) -> Any:
+    """Returns a model as it computes: in the type for it, and whole on every device."""
     learned, fixed = eqx.partition(model, rules.trainable(model))
     learned = jax.tree.map(lambda leaf: leaf.astype(rules.compute), learned)
-    return eqx.combine(learned, fixed)
+    return gather(eqx.combine(learned, fixed), rules.mesh)
 
 
 def _at_least_float32(tree: Any) -> Any:

@@ -1,8 +1,10 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
-from apps.engine.mesh import make_mesh, place_batch
+from apps.engine.mesh import make_mesh, own_rows, place, place_batch, state_sharding, whole
 
 
 @pytest.mark.parametrize(("devices", "count"), [("one", 1), ("all", 8), (4, 4)])
@@ -38,3 +40,44 @@ def test_a_batch_is_spread_by_its_first_axis_also_in_a_tree():
     assert {s.data.shape for s in batch["signal"].addressable_shards} == {(2, 5)}
     assert {s.data.shape for s in batch["label"].addressable_shards} == {(2,)}
     assert len(jax.devices()) == 8
+
+
+def test_devices_that_share_a_state_stand_beside_those_with_copies():
+    assert make_mesh("all", 16).shape == {"data": 8, "fsdp": 1}
+    assert make_mesh("all", 16, fsdp=4).shape == {"data": 2, "fsdp": 4}
+    assert own_rows(make_mesh("all", 16, fsdp=4), 16) == slice(0, 16)
+
+
+@pytest.mark.parametrize("fsdp", [0, 3, 16])
+def test_groups_that_do_not_divide_the_devices_are_refused(fsdp):
+    with pytest.raises(ValueError, match=f"`fsdp` is {fsdp}, and 8 devices .* one of 1, 2, 4, 8"):
+        make_mesh("all", 16, fsdp=fsdp)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spec"),
+    [
+        ((64, 128), (None, "fsdp")),  # the longest axis
+        ((128, 128), ("fsdp",)),  # the first of the longest
+        ((7, 30, 128), (None, None, "fsdp")),
+        ((63, 31, 12), (None, None, "fsdp")),  # the longest that four devices divide
+        ((63, 129), ()),  # none does
+        ((4, 4), ()),  # too small to share
+        ((), ()),
+    ],
+)
+def test_a_large_array_is_cut_along_its_longest_axis_that_can_be(shape, spec):
+    mesh = make_mesh("all", 16, fsdp=4)
+    leaf = jax.ShapeDtypeStruct(shape, jnp.float32)
+    assert state_sharding(leaf, mesh).spec == PartitionSpec(*spec)
+    assert state_sharding(leaf, make_mesh("all", 16)).spec == PartitionSpec()
+
+
+@pytest.mark.parametrize("fsdp", [1, 2, 8])
+def test_a_tree_comes_together_whole_on_every_device(fsdp):
+    mesh = make_mesh("all", 16, fsdp=fsdp)
+    tree = {"weight": np.arange(8192.0, dtype=np.float32).reshape(64, 128), "word": "same"}
+    found = whole(place(jax.tree.map(jnp.asarray, tree["weight"]), mesh), mesh)
+    assert found.is_fully_replicated
+    np.testing.assert_array_equal(found, tree["weight"])
+    assert whole(tree["word"], mesh) == "same"
