@@ -33,8 +33,9 @@ ROOMS = {
     "convt1d": Room(("convt1d._geometry",), (*JAX, "safetensors")),
     "convt1d._geometry": Room(),
     "apps": Room(),
+    "apps.user_cache": Room(),
     "apps.pictures": Room(packages=(*NUMBERS, "matplotlib", "scipy")),
-    "apps.data": Room(packages=(*NUMBERS, "scipy", "grain", "soundfile", "soxr")),
+    "apps.data": Room(("apps.user_cache",), (*NUMBERS, "scipy", "grain", "soundfile", "soxr")),
     "apps.metrics": Room(packages=(*NUMBERS, "scipy")),
     "apps.schema": Room(),
     "apps.config": Room(("apps.schema",), ("hydra", "omegaconf", "yaml")),
@@ -43,7 +44,7 @@ ROOMS = {
         ("apps.manual", "apps.config", "apps.schema"), ("hydra", "omegaconf", "yaml")
     ),
     "apps.engine": Room(
-        ("apps.pictures",),
+        ("apps.pictures", "apps.user_cache"),
         (*JAX, "optax", "orbax", "tensorboardX", "rich", "matplotlib", "soundfile"),
     ),
     "apps.objectives": Room(GROUND, JAX),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import soundfile
 import soxr
 from jaxtyping import Float32
 
-from apps.data.checks import FileError
+from apps.data.checks import FileError, UnopenedError
 
 Samples = Float32[np.ndarray, "samples channels"]
 
@@ -29,6 +30,7 @@ AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in _READ.split())
 UNSUPPORTED_SUFFIXES = frozenset(f".{ending}" for ending in _NOT_READ.split())
 
 _BLOCK = 1 << 18  # samples of one read while a file is checked: memory stays flat for any length
+_SYSTEM_ERROR = 2  # libsndfile's code for what the disk or the network did
 _STREAMED = 0x7FFFF000  # sizes from here on mean "not known": a writer that could not seek back
 # libsndfile corrects a length that the file does not hold, and says so only in its log.
 _SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.M)
@@ -46,13 +48,19 @@ class AudioInfo:
         frames: Samples of each channel.
         rate: Samples a second.
         channels: As in the file.
-        peak: Largest magnitude after mixing, before resampling.
+        peak: Largest magnitude of any channel, before resampling.
+        mixed_peak: Largest magnitude of the mean of all channels, before resampling.
     """
 
     frames: int
     rate: int
     channels: int
     peak: float
+    mixed_peak: float
+
+    def peak_of(self, channels: int | None) -> float:
+        """The peak after `mix` to so many channels."""
+        return self.mixed_peak if channels == 1 else self.peak
 
 
 @contextmanager
@@ -65,43 +73,50 @@ def open_sound(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
     suffix = Path(path).suffix.lower()
     if suffix in UNSUPPORTED_SUFFIXES:
         raise FileError(path, f"{suffix} is not supported: convert it to wav or flac")
-    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
-        raise FileError(path, "is a folder or a device, not a file")
     try:
-        with open(path, "rb") as file:  # libsndfile says only "System error" for these
-            empty = not file.read(1)
+        status = os.stat(path)
     except OSError as error:
-        raise FileError(path, f"cannot be opened: {error.strerror}") from error
-    if empty:
+        raise UnopenedError(path, f"cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise FileError(path, "is a folder or a device, not a file")
+    if status.st_size == 0:
         raise FileError(path, "is empty (0 bytes)")
     try:
         with soundfile.SoundFile(os.fspath(path)) as sound:
             yield sound
     except soundfile.LibsndfileError as error:
-        raise FileError(path, f"cannot be read as sound: {error.error_string}") from error
+        raise _fault(path, error) from error
 
 
-def examine(path: str | os.PathLike[str], *, channels: int | None) -> AudioInfo:
+def _fault(path: str | os.PathLike[str], error: soundfile.LibsndfileError) -> FileError:
+    """What libsndfile found wrong; of a file that it may not open it says only "System error"."""
+    try:
+        open(path, "rb").close()
+    except OSError as reason:
+        return UnopenedError(path, f"cannot be opened: {reason.strerror}")
+    kind = UnopenedError if error.code == _SYSTEM_ERROR else FileError
+    return kind(path, f"cannot be read as sound: {error.error_string}")
+
+
+def examine(path: str | os.PathLike[str]) -> AudioInfo:
     """Read a whole file once, block by block, and refuse it if any of it is not as promised.
 
-    Args:
-        path: The file.
-        channels: To which it will be mixed; None for those it has.
-
     Raises:
-        FileError: If it is no sound file, holds no frames or less than its header says, has
-            NaN or infinite samples, or cannot be mixed.
+        FileError: If it is no sound file, holds no frames or less than its header says, or has
+            NaN or infinite samples.
     """
     with open_sound(path) as sound:
         _check_header(path, sound)
-        info = AudioInfo(sound.frames, sound.samplerate, sound.channels, 0.0)
-        read, peak = 0, 0.0
-        while read < info.frames:
-            count = min(max(1, _BLOCK // info.channels), info.frames - read)
-            block = mix(_read(path, sound, count, read), channels, path=path)
+        frames, channels = sound.frames, sound.channels
+        read, peak, mixed = 0, 0.0, 0.0
+        while read < frames:
+            count = min(max(1, _BLOCK // channels), frames - read)
+            block = _read(path, sound, count, read)
             peak = max(peak, float(np.abs(block).max()))
+            if channels > 1:
+                mixed = max(mixed, float(np.abs(mix(block, 1, path=path)).max()))
             read += count
-    return AudioInfo(info.frames, info.rate, info.channels, peak)
+        return AudioInfo(frames, sound.samplerate, channels, peak, mixed if channels > 1 else peak)
 
 
 def read_frames(
@@ -124,14 +139,21 @@ def mix(samples: Samples, channels: int | None, *, path: str | os.PathLike[str])
     Raises:
         FileError: If they are not.
     """
-    if channels is None or samples.shape[1] == channels:
-        return samples
-    if channels != 1:
+    check_channels(path, samples.shape[1], channels)
+    mixed = channels == 1 and samples.shape[1] > 1
+    return samples.mean(1, keepdims=True) if mixed else samples
+
+
+def check_channels(path: str | os.PathLike[str], held: int, channels: int | None) -> None:
+    """Refuse a file of `held` channels that `mix` cannot bring to so many.
+
+    Raises:
+        FileError: If it cannot.
+    """
+    if channels not in (None, 1, held):
         raise FileError(
-            path,
-            f"has {samples.shape[1]} channels where channels={channels}: only a mix to 1 is made",
+            path, f"has {held} channels where channels={channels}: only a mix to 1 is made"
         )
-    return samples.mean(1, keepdims=True)
 
 
 def resample(samples: Samples, old: int, new: int) -> Samples:

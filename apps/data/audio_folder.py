@@ -4,19 +4,16 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from apps.data.audio import (
-    AUDIO_SUFFIXES,
-    UNSUPPORTED_SUFFIXES,
     AudioInfo,
     Samples,
-    examine,
-    open_sound,
+    check_channels,
     read_crop,
     read_frames,
     resample,
@@ -31,10 +28,11 @@ from apps.data.checks import (
     check_positive,
     check_whole,
 )
+from apps.data.index import Finding, findings
 from apps.data.labels import classes, labels_of
+from apps.data.listing import Bad, first, list_sounds
 from apps.data.source import Example, Signal
 
-_TRIED = AUDIO_SUFFIXES | UNSUPPORTED_SUFFIXES
 _LISTED = 20  # bad files named in one message; the rest is counted
 _SILENCE = 2.0**-24  # a peak below one step of 24 bits is not raised to full level
 _LOG = logging.getLogger(__name__)
@@ -57,8 +55,10 @@ class AudioFolder:
     are hidden files and folders (a leading dot) and all other endings; sound in formats that
     are not supported (m4a, aac, …) counts as bad. Links are followed, each folder once.
 
-    The files of the split are read once, from end to end, when the source is made: those that
-    cannot be opened, are cut off, empty, damaged, not finite, or cannot be mixed are bad.
+    The files of the split are read from end to end when the source is made for the first time:
+    those that cannot be opened, are cut off, empty, damaged, not finite, or cannot be mixed are
+    bad. What was found is kept in the user's cache folder, and a file is read through again only
+    when its size or date changes.
 
     A training example is a crop at a uniformly random place, of one file, however long it is.
     The fixed example is the first `length` samples. Shorter files are followed by zeros.
@@ -124,24 +124,22 @@ class AudioFolder:
         cache = BoundedCache(cache_megabytes)
 
         self._root = Path(root).expanduser()
-        names, bad = _list(self._root)
+        stamps, bad = list_sounds(self._root)
+        names = list(stamps)
         chosen = set(_test_names(self._root, names, test_pattern, test_fraction, seed))
         own = [name for name in names if (name in chosen) == (split == "test")]
         self._labels = {} if labels is None else labels_of(self._root, names, labels)
+        # Without a rate the files of the other split have a say in it.
+        found = findings(self._root, stamps, names if rate is None else own)
         if rate is None:
-            rate = _common_rate(self._root, names)
-        found: list[tuple[str, AudioInfo]] = []
-        for name in own:
-            try:
-                found.append((name, _examine(self._root / name, rate=rate, channels=channels)))
-            except FileError as error:
-                bad.append((name, error.reason))
-        self.bad = tuple(sorted(bad))
+            rate = _common_rate(self._root, found)
+        good, unfit = _fitting(found, own, rate=rate, channels=channels)
+        self.bad = tuple(sorted(bad + unfit))
         _report(self._root, self.bad, len(names), on_bad)
-        if not found:
+        if not good:
             raise ValueError(
                 f"{self._root}: none of the {len(own)} {split} files can be used"
-                + (_first(self.bad) if own else ": hold fewer files out for test")
+                + (first(self.bad) if own else ": hold fewer files out for test")
             )
         self.signal = Signal(
             kind="audio",
@@ -153,7 +151,7 @@ class AudioFolder:
         self._rate = rate
         self._peak = peak
         self._cache = cache
-        self._files = _plan(found, rate=rate, channels=channels, budget=cache.budget)
+        self._files = _plan(good, rate=rate, channels=channels, budget=cache.budget)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -205,70 +203,33 @@ class AudioFolder:
         return self._level(file, resample(samples, file.info.rate, self._rate))
 
     def _level(self, file: _File, samples: Samples) -> Samples:
-        if self._peak is None or file.info.peak < _SILENCE:
+        own = file.info.peak_of(self.signal.channels)
+        if self._peak is None or own < _SILENCE:
             return samples
-        return samples * np.float32(self._peak / file.info.peak)
+        return samples * np.float32(self._peak / own)
 
 
-def _list(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Names of the files to try, sorted, and (name, reason) of those known to be unusable."""
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "no such folder"
-        raise ValueError(f"root={str(root)!r}: {what}")
-    names: list[str] = []
-    bad: list[tuple[str, str]] = []
-    for name, is_folder in _walk(root, root, set(), bad):
-        suffix = Path(name).suffix.lower()
-        if suffix not in _TRIED:
-            continue
-        if is_folder:
-            bad.append((name, "is a folder, not a file"))
+def _fitting(
+    found: Mapping[str, Finding], names: Sequence[str], *, rate: int, channels: int
+) -> tuple[list[tuple[str, AudioInfo]], list[Bad]]:
+    """The files that can be used as asked, and those that cannot."""
+    good: list[tuple[str, AudioInfo]] = []
+    bad: list[Bad] = []
+    for name in names:
+        finding = found[name]
+        try:
+            if isinstance(finding, FileError):
+                raise finding
+            check_channels(name, finding.channels, channels)
+            if resampled_length(finding.frames, finding.rate, rate) == 0:
+                raise FileError(
+                    name, f"its {finding.frames} frames make not one sample at {rate} Hz"
+                )
+        except FileError as error:
+            bad.append((name, error.reason))
         else:
-            names.append(name)
-    if not names:
-        raise ValueError(
-            f"root={str(root)!r} holds no sound files (looked for *.wav, *.flac, *.mp3, *.ogg and "
-            "others, also in folders below it)" + _first(bad)
-        )
-    return sorted(names), bad
-
-
-def _walk(
-    folder: Path, root: Path, seen: set[tuple[int, int]], bad: list[tuple[str, str]]
-) -> Iterator[tuple[str, bool]]:
-    """(path below the root, is a folder) of all that is not hidden.
-
-    A folder named like a sound file is given and not entered.
-    """
-    try:
-        status = folder.stat()
-        inside = sorted(folder.iterdir())
-    except OSError as error:
-        bad.append((folder.relative_to(root).as_posix(), f"cannot be listed: {error.strerror}"))
-        return
-    if (status.st_dev, status.st_ino) in seen:  # a link back up, or to where we have been
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for path in inside:
-        if path.name.startswith("."):
-            continue
-        is_folder = path.is_dir()
-        if is_folder and path.suffix.lower() not in AUDIO_SUFFIXES:
-            yield from _walk(path, root, seen, bad)
-        else:
-            yield path.relative_to(root).as_posix(), is_folder
-
-
-def _first(bad: Sequence[tuple[str, str]]) -> str:
-    """The first of the bad files, to end a message that nothing is left."""
-    return f"; {bad[0][0]}: {bad[0][1]}" if bad else ""
-
-
-def _examine(path: Path, *, rate: int, channels: int) -> AudioInfo:
-    info = examine(path, channels=channels)
-    if resampled_length(info.frames, info.rate, rate) == 0:
-        raise FileError(path, f"its {info.frames} frames make not one sample at {rate} Hz")
-    return info
+            good.append((name, finding))
+    return good, bad
 
 
 def _test_names(
@@ -306,22 +267,21 @@ def _hash(seed: int, name: str) -> float:
     return int.from_bytes(digest.digest(), "big") / 2**64
 
 
-def _common_rate(root: Path, names: Sequence[str]) -> int:
-    """The rate that all files of both splits have; those that cannot be opened have no say."""
-    first: dict[int, str] = {}
-    bad: list[tuple[str, str]] = []
-    for name in names:
-        try:
-            with open_sound(root / name) as sound:
-                first.setdefault(sound.samplerate, name)
-        except FileError as error:  # it is examined, and reported, by the split it belongs to
-            bad.append((name, error.reason))
-    if not first:
-        raise ValueError(f"{root}: none of the {len(names)} sound files can be opened{_first(bad)}")
-    if len(first) > 1:
-        rates = ", ".join(f"{rate} Hz ({name})" for rate, name in sorted(first.items()))
+def _common_rate(root: Path, found: Mapping[str, Finding]) -> int:
+    """The rate that all files of both splits have; those that cannot be used have no say."""
+    holders: dict[int, str] = {}
+    bad: list[Bad] = []
+    for name, finding in found.items():
+        if isinstance(finding, FileError):
+            bad.append((name, finding.reason))
+        else:
+            holders.setdefault(finding.rate, name)
+    if not holders:
+        raise ValueError(f"{root}: none of the {len(found)} sound files can be used{first(bad)}")
+    if len(holders) > 1:
+        rates = ", ".join(f"{rate} Hz ({name})" for rate, name in sorted(holders.items()))
         raise ValueError(f"{root} holds files of different rates: {rates}: choose one with rate=")
-    return next(iter(first))
+    return next(iter(holders))
 
 
 def _report(root: Path, bad: Sequence[tuple[str, str]], tried: int, on_bad: str) -> None:

@@ -22,6 +22,10 @@ class FileError(ValueError):
         self.reason = reason
 
 
+class UnopenedError(FileError):
+    """A file that could not be opened or read this time; its content may be good."""
+
+
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a word that is not one of `choices`, naming the nearest.
 

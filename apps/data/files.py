@@ -57,11 +57,12 @@ def read_signal(
         check_positive("peak", peak)
     if Path(path).suffix.lower() in ARRAY_SUFFIXES:
         return _read_series(path, channels)
-    info = examine(path, channels=channels)
+    info = examine(path)
     sound = read_frames(path, start=0, count=info.frames, channels=channels)
     sound = resample(sound, info.rate, rate or info.rate)
-    if peak is not None and info.peak > 0:
-        sound = sound * np.float32(peak / info.peak)
+    own_peak = info.peak_of(channels)
+    if peak is not None and own_peak > 0:
+        sound = sound * np.float32(peak / own_peak)
     return sound
 
 

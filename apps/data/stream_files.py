@@ -85,7 +85,7 @@ def open_file(path: str | os.PathLike[str]) -> Opened:
     if suffix == ".npz":
         raise FileError(path, "is compressed as a whole and cannot be read in blocks: save an npy")
     if suffix not in _READERS:
-        info = examine(path, channels=None)
+        info = examine(path)
         return Opened(path, info.frames, info.channels, info.peak, info.rate)
     found = _look_into_csv(path) if suffix == ".csv" else _look_into_npy(path)
     samples, peak = 0, 0.0

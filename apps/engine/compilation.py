@@ -2,10 +2,11 @@
 
 import logging
 import os
-import sys
 from pathlib import Path
 
 import jax
+
+from apps.user_cache import user_cache
 
 _logger = logging.getLogger("apps.engine.compilation")
 
@@ -22,22 +23,15 @@ def keep_compilations() -> Path | None:
     chosen = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if chosen is not None and not chosen:
         return None
-    folder = Path(chosen) if chosen else _user_cache() / "convt1d" / "compiled"
     try:
+        folder = Path(chosen) if chosen else user_cache("compiled")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        _logger.warning(f"compiled programs are not kept: {folder}: {error.strerror}")
+        where = f"{error.filename}: " if error.filename else ""
+        _logger.warning(f"compiled programs are not kept: {where}{error.strerror}")
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # By default only what took a second; the many small programs of a start take seconds too.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     return folder
-
-
-def _user_cache() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

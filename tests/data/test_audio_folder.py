@@ -254,7 +254,7 @@ def test_every_bad_file_is_left_out_and_named_or_refused(tmp_path, caplog):
 def test_a_folder_of_unusable_files_says_why(tmp_path):
     for i in range(4):
         (tmp_path / f"{i}.m4a").write_bytes(b"ftypM4A ")
-    with pytest.raises(ValueError, match=r"be opened; 0\.m4a: \.m4a is not supported: convert"):
+    with pytest.raises(ValueError, match=r"be used; 0\.m4a: \.m4a is not supported: convert"):
         make(tmp_path)
     with pytest.raises(ValueError, match=r"train files can be used; \d\.m4a: \.m4a is not suppor"):
         make(tmp_path, rate=8000)
@@ -322,7 +322,7 @@ def test_a_folder_without_sound_is_refused(tmp_path):
     (tmp_path / "only.wav").write_bytes(b"")
     (tmp_path / "other.wav").write_bytes(b"")
     with pytest.raises(
-        ValueError, match=r"none of the 2 sound files can be opened; only\.wav: is empty"
+        ValueError, match=r"none of the 2 sound files can be used; only\.wav: is empty"
     ):
         make(tmp_path)
 
