@@ -21,7 +21,8 @@ class Board:
     """Scalars, sounds, pictures and histograms for TensorBoard, written by the caller's thread.
 
     tensorboardX's own `SummaryWriter` hands every event to a thread. On a full disk that thread
-    dies, and some events later the program waits for it for ever; here the error is raised.
+    dies, and some events later the program waits for it for ever; here the error is raised. What
+    comes after it in the same file would not be read: go on with another board.
 
     Args:
         folder: Where the event file is made.
@@ -33,9 +34,13 @@ class Board:
 
     def __init__(self, folder: Path, *, done: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        # The name is made of the second and the host; a run resumed within the second would
-        # overwrite its own beginning.
-        self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{done}")
+        # TensorBoard reads the files in the order of their names, which the writer makes of the
+        # second and the host: a run resumed within the second would overwrite its own beginning,
+        # and one resumed after the clock was put back would stand before it.
+        part = len(list(folder.glob("events.*")))
+        prefix = f"events.part-{part:04}" if part else "events"
+        self._writer = EventsWriter(str(folder / prefix), f".{os.getpid()}")
+        self._path = Path(self._writer._file_name)  # pyright: ignore[reportPrivateUsage]
         self._flushed = time.monotonic()
         if done:
             session = _Session(status=_Session.START)
@@ -70,3 +75,4 @@ class Board:
         if time.monotonic() - self._flushed > _FLUSH:
             self._writer.flush()
             self._flushed = time.monotonic()
+            self._path.stat()  # a file that was deleted takes what is written without a word

@@ -232,9 +232,14 @@ class Checkpoints:
             # Deleting takes many steps, and a kill among them would leave what looks like a
             # damaged checkpoint; so an old one is first renamed, and removed at the next save.
             todelete_subdir=_RETIRED,
-            # Runs when all files are written and before the folder gets its final name, so a
-            # checkpoint is never seen without its seal.
-            async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+            async_options=ocp.AsyncOptions(
+                # Runs when all files are written and before the folder gets its final name, so a
+                # checkpoint is never seen without its seal.
+                post_finalization_callback=self._seal,
+                # Where folders cannot be made, those made in the background have the threads that
+                # write into them wait for five minutes, and the process with them.
+                create_directories_asynchronously=False,
+            ),
         )
         return ocp.CheckpointManager(self.folder, options=options)
 

@@ -11,7 +11,9 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -51,6 +53,9 @@ class Log:
         self.folder = Path(folder).resolve()
         self._record = self.folder / "metrics.jsonl"
         self._board: Board | None = None
+        self._board_lock = Lock()
+        self._began = False
+        self._known = 0
         self._references: set[str] = set()
         self._complained: set[str] = set()
         self._drawing: Future[None] | None = None
@@ -76,12 +81,8 @@ class Log:
             steps: Steps in the whole run.
             devices: How many train.
         """
-        lines = self._record.read_text("utf-8").splitlines()
-        kept = [line for line in lines if _step(line) <= done]
-        shortened = self._record.with_suffix(".tmp")
-        shortened.write_text("".join(f"{line}\n" for line in kept), "utf-8")
-        os.replace(shortened, self._record)
-        self._board = Board(self.folder / "tensorboard", done=done)
+        self._began, self._known = True, done
+        self._attempt("metrics.jsonl", lambda: _shorten(self._record, done))
         self.progress.begin(done, steps, devices)
 
     def step(self, done: int, metrics: Mapping[str, float]) -> None:
@@ -95,7 +96,7 @@ class Log:
             step: Steps made so far.
             metrics: Scalars by name, on the device or the host.
         """
-        board = self._begun()
+        self._check_begun()
         fetched = fetch(dict(metrics))
         numbers = {name: float(fetched[name]) for name in metrics}
         exact = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
@@ -104,22 +105,23 @@ class Log:
         pace = self.progress.steps_per_second
         shown = numbers if pace is None else {**numbers, "steps_per_second": pace}
 
-        def write() -> None:
+        def write(board: Board) -> None:
             for name, value in shown.items():
                 board.scalar(name, value, step)
 
-        self._attempt("tensorboard", write)
+        self._attempt("tensorboard", lambda: self._on_board(write))
         self.progress.line(numbers)
 
     def histograms(self, step: int, arrays: Mapping[str, Any]) -> None:
         """Writes how the values of arrays are distributed, those that are finite."""
-        board, fetched = self._begun(), fetch(dict(arrays))
+        self._check_begun()
+        fetched = fetch(dict(arrays))
 
-        def write() -> None:
+        def write(board: Board) -> None:
             for name, array in fetched.items():
                 board.histogram(name, np.asarray(array, np.float32).ravel(), step)
 
-        self._attempt("tensorboard", write)
+        self._attempt("tensorboard", lambda: self._on_board(write))
 
     def samples(self, step: int, samples: Sequence[Sample]) -> None:
         """Writes sounds and one picture, to TensorBoard and to the folder `samples`.
@@ -130,12 +132,12 @@ class Log:
             step: Steps made so far.
             samples: The examples.
         """
-        board = self._begun()
+        self._check_begun()
         if self._drawing is not None:
             self._drawing.result()  # a run that draws more than it trains is not to fill the memory
         if samples:
             copied = [_on_the_host(sample) for sample in samples]
-            self._drawing = self._worker.submit(self._try_to_show, board, step, copied)
+            self._drawing = self._worker.submit(self._try_to_show, step, copied)
 
     def message(self, text: str) -> None:
         """Prints a line."""
@@ -160,10 +162,23 @@ class Log:
     ) -> None:
         self.close()
 
-    def _begun(self) -> Board:
-        if self._board is None:
+    def _check_begun(self) -> None:
+        if not self._began:
             raise ValueError("the log has not begun: call `begin` first")
-        return self._board
+
+    def _on_board(self, write: Callable[[Board], None]) -> None:
+        with self._board_lock:  # samples come from a thread of their own
+            try:
+                if self._board is None:
+                    self._board = Board(self.folder / "tensorboard", done=self._known)
+                    self._known = 0  # another board of this process hides nothing of the first
+                write(self._board)
+            except OSError:
+                broken, self._board = self._board, None
+                with suppress(OSError):
+                    if broken is not None:
+                        broken.close()
+                raise
 
     def _attempt(self, what: str, write: Callable[[], None]) -> None:
         try:
@@ -175,13 +190,13 @@ class Log:
         else:
             self._complained.discard(what)
 
-    def _try_to_show(self, board: Board, step: int, samples: Sequence[Sample]) -> None:
+    def _try_to_show(self, step: int, samples: Sequence[Sample]) -> None:
         try:
-            self._show(board, step, samples)
+            self._show(step, samples)
         except Exception as error:  # no picture is worth a run
             _logger.warning(f"the samples of step {step} cannot be shown: {error}. Going on")
 
-    def _show(self, board: Board, step: int, samples: Sequence[Sample]) -> None:
+    def _show(self, step: int, samples: Sequence[Sample]) -> None:
         # Half a second at the start of every run, if they stood at the top.
         import matplotlib.image
 
@@ -191,30 +206,50 @@ class Log:
             if sample.rate is None:
                 continue
             stem = f"step-{step:07d}-{_slug(sample.name)}"
-            self._sound(board, stem, sample.name, sample.signal, sample.rate, step)
+            self._sound(stem, sample.name, sample.signal, sample.rate, step)
             if sample.reference is not None and sample.name not in self._references:
                 self._references.add(sample.name)
                 stem, name = f"reference-{_slug(sample.name)}", f"{sample.name} (reference)"
-                self._sound(board, stem, name, sample.reference, sample.rate, step)
+                self._sound(stem, name, sample.reference, sample.rate, step)
         rows = [pictures.Comparison(each.name, each.signal, each.reference) for each in samples]
         figure = pictures.grid(rows, rate=samples[0].rate, title=f"step {step}")
         image = pictures.to_image(figure)
         matplotlib.image.imsave(self.folder / "samples" / f"step-{step:07d}.png", image)
-        board.picture("samples", image, step)
+        self._on_board(lambda board: board.picture("samples", image, step))
 
-    def _sound(
-        self, board: Board, stem: str, name: str, signal: NDArray[Any], rate: int, step: int
-    ) -> None:
+    def _sound(self, stem: str, name: str, signal: NDArray[Any], rate: int, step: int) -> None:
         import soundfile
 
         # Amplitudes beyond 1 and values that are not finite stop or distort the writers.
         sound = np.clip(np.nan_to_num(signal, posinf=1.0, neginf=-1.0), -1.0, 1.0)
         soundfile.write(self.folder / "samples" / f"{stem}.wav", sound, rate, subtype="PCM_16")
         heard = sound if sound.shape[1] <= 2 else sound[:, :1]  # TensorBoard plays one or two
-        board.sound(name, heard, rate, step)
+        self._on_board(lambda board: board.sound(name, heard, rate, step))
+
+
+def _shorten(path: Path, done: int) -> None:
+    """Drops what a record says of steps after `done`, and lines that cannot be read."""
+    content = path.read_bytes()
+    lines = content.splitlines()
+    steps = [_step(line) for line in lines]
+    torn = not content.endswith(b"\n")  # the last line, by a kill, which is no news
+    if spoilt := steps[: len(steps) - torn].count(None):
+        _logger.warning(f"{path.name} has {spoilt} lines that cannot be read: they are dropped")
+    rows = zip(lines, steps, strict=True)
+    kept = b"".join(b"%b\n" % line for line, step in rows if step is not None and step <= done)
+    if content.startswith(kept):
+        os.truncate(path, len(kept))  # takes no room, and there may be none
+    else:
+        shortened = path.with_suffix(".tmp")
+        shortened.write_bytes(kept)
+        os.replace(shortened, path)
 
 
 def _append(path: Path, line: str) -> None:
+    if not path.exists():
+        _logger.warning(f"{path} is gone: a new one begins here")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     size = path.stat().st_size
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -235,12 +270,12 @@ def _on_the_host(sample: Sample) -> Sample:
     return Sample(sample.name, convert(sample.signal), sample.rate, reference)
 
 
-def _step(line: str) -> float:
-    """Returns the step of a line of the record; infinity if the line was torn by a kill."""
+def _step(line: bytes) -> int | None:
+    """Returns the step of a line of the record, or None if the line cannot be read."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
 
 
 def _slug(name: str) -> str:
