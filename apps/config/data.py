@@ -163,6 +163,7 @@ class Arrays:
         stride: samples from one window to the next
         scaling: how channels are scaled, by what the training split holds
         split_by: by time the last part is the test split, by window a random one; null decides
+        missing: values that are missing, NaN or an empty cell, are refused, or interpolated in time
         test_fraction: share of the records in the test split
         seed: chooses that share
     """
@@ -174,6 +175,7 @@ class Arrays:
     stride: int = 1
     scaling: Literal["min-max", "standard", "none"] = "min-max"
     split_by: Literal["time", "window"] | None = None
+    missing: Literal["refuse", "interpolate"] = "refuse"
     test_fraction: float = 0.1
     seed: int = 0
 

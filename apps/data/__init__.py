@@ -1,6 +1,5 @@
 """From files and formulas to batches: host side, numpy, no jax."""
 
-from apps.data.array_files import Table as Table
 from apps.data.array_files import read_table as read_table
 from apps.data.arrays import Arrays as Arrays
 from apps.data.audio_folder import AudioFolder as AudioFolder
@@ -20,4 +19,5 @@ from apps.data.source import fixed_batch as fixed_batch
 from apps.data.source import pieces as pieces
 from apps.data.synthetic import Plucks as Plucks
 from apps.data.synthetic import Sines as Sines
+from apps.data.table import Table as Table
 from apps.data.tones import Tones as Tones

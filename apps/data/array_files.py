@@ -1,79 +1,131 @@
-"""Arrays and tables on disk (npy, npz, csv): numbers only, none missing, never a pickle."""
+"""Arrays and tables on disk (npy, npz, csv): numbers only, never a pickle."""
 
-import csv
+import math
 import os
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from numpy.lib import format as npy_format
 
-from apps.data.checks import FileError
+from apps.data.checks import FileError, why
+from apps.data.csv_files import read_csv
+from apps.data.table import Table
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".csv")
+# Version 3 is for names of fields, which arrays of numbers have none of.
+_READ_HEADER = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+}
 
 
-@dataclass(frozen=True)
-class Table:
-    """Numbers from a file: float64, with the columns' names where the file has them."""
-
-    values: np.ndarray
-    columns: tuple[str, ...] = ()
-
-
-def read_table(path: str | os.PathLike[str], *, key: str | None = None) -> Table:
+def read_table(
+    path: str | os.PathLike[str], *, key: str | None = None, keep_missing: bool = False
+) -> Table:
     """Read a file whole; integers become floats, any byte order will do.
 
     Args:
         path: `.npy`, `.npz` or `.csv` (commas; a first line that is not all numbers is the
-            columns' names; every other line is one row).
+            columns' names; every other line is one row). Missing is what is NaN, and in a csv
+            also an empty cell, `NA`, `N/A`, `null`, `none` and `?`.
         key: Which array of an npz; None takes the only one.
+        keep_missing: Leave NaN where values are missing; otherwise they are refused.
 
     Raises:
-        FileError: If it cannot be read, holds objects, text, NaN or infinities, nothing at all,
-            or rows of different lengths (named by line).
+        FileError: If it cannot be read, holds objects, text, infinities, missing values, nothing
+            at all, or rows of different lengths. Names the place.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in ARRAY_SUFFIXES:
         raise FileError(path, f"{suffix or 'no ending'} is not one of {', '.join(ARRAY_SUFFIXES)}")
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise FileError(path, "no such file")
-    table = _read_csv(path) if suffix == ".csv" else Table(_read_array(path, key))
+    if not os.path.isfile(path):
+        raise FileError(path, "is a folder or a device, not a file")
+    table = read_csv(path) if suffix == ".csv" else Table(_read_array(path, key))
     if table.values.size == 0:
         raise FileError(path, f"is empty (shape {table.values.shape})")
-    finite = np.isfinite(table.values)
-    if not finite.all():
-        place = np.argwhere(~finite)[0].tolist()
-        raise FileError(
-            path,
-            f"the value at {place} is {table.values[tuple(place)]}: missing values are not "
-            "filled in, clean the file first",
-        )
+    infinite = np.isinf(table.values)
+    if infinite.any():
+        at = np.argwhere(infinite)[0].tolist()
+        raise FileError(path, f"{table.place(at)} is {table.values[tuple(at)]}, not finite")
+    if not keep_missing and (what := table.missing()):
+        raise FileError(path, f"{what}: fill in what is missing first")
     return table
 
 
 def _read_array(path: str | os.PathLike[str], key: str | None) -> np.ndarray:
     try:
         with open(path, "rb") as file:  # ours to close, also when numpy finds fault with it
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                values = loaded
+            begins_as_zip = file.read(2) == b"PK"
+            file.seek(0)
+            if begins_as_zip:
+                with zipfile.ZipFile(file) as archive:
+                    values = _read_member(path, archive, key)
             else:
-                with loaded as archive:
-                    values = archive[_choose_key(path, archive.files, key)]
+                values = _read_npy(path, file, os.fstat(file.fileno()).st_size)
     except FileError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if "pickle" in str(error).lower():
-            raise FileError(
-                path,
-                "holds Python objects (or is no npy file), which are never loaded, since a pickle "
-                "can run code: save it again as an array of numbers",
-            ) from error
-        raise FileError(path, f"cannot be read: {error}") from error
-    if values.dtype.kind not in "fiub":
-        raise FileError(path, f"holds {values.dtype} and not real numbers")
+    except Exception as error:  # zip, zlib, lzma and numpy have a dozen kinds, all meaning this
+        raise FileError(path, f"cannot be read: {why(error)}") from error
     return values.astype(np.float64)
+
+
+def _read_member(
+    path: str | os.PathLike[str], archive: zipfile.ZipFile, key: str | None
+) -> np.ndarray:
+    names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+    chosen = names[_choose_key(path, list(names), key)]
+    with archive.open(chosen) as member:
+        return _read_npy(path, member, archive.getinfo(chosen).file_size)
+
+
+def _read_npy(path: str | os.PathLike[str], file: IO[bytes], size: int) -> np.ndarray:
+    """Read an array of real numbers, if what its header says is true and can be held."""
+    version = _version(path, file)
+    shape, _, dtype = _READ_HEADER[version](file)
+    if dtype.hasobject:
+        raise FileError(
+            path,
+            "holds Python objects, which are never loaded, since a pickle can run code: save it "
+            "again as an array of numbers",
+        )
+    if dtype.kind not in "fiub":
+        raise FileError(path, f"holds {dtype} and not real numbers")
+    count = math.prod(shape)
+    promised, held = count * dtype.itemsize, size - file.tell()
+    if promised > held:
+        raise FileError(path, f"is cut off: {promised} bytes are promised and {held} are there")
+    if 8 * count > (memory := _memory()):
+        raise FileError(
+            path, f"unpacks to {8 * count / 2**30:.3g} GiB, more than the memory of this machine "
+            f"({memory / 2**30:.3g} GiB)"
+        )  # fmt: skip
+    file.seek(0)
+    return npy_format.read_array(file, allow_pickle=False)
+
+
+def _version(path: str | os.PathLike[str], file: IO[bytes]) -> tuple[int, int]:
+    """The version of an npy, whose first bytes say what it is."""
+    start = file.read(npy_format.MAGIC_LEN)
+    if not start:
+        raise FileError(path, "is empty (0 bytes)")
+    version = (start[-2], start[-1]) if start.startswith(npy_format.MAGIC_PREFIX) else (0, 0)
+    if len(start) < npy_format.MAGIC_LEN or version not in _READ_HEADER:
+        raise FileError(
+            path, "is not an array of numbers as numpy saves them; pickles are never loaded"
+        )
+    return version
+
+
+def _memory() -> float:
+    """Bytes of memory in this machine; infinity where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def _choose_key(path: str | os.PathLike[str], keys: list[str], key: str | None) -> str:
@@ -85,55 +137,3 @@ def _choose_key(path: str | os.PathLike[str], keys: list[str], key: str | None) 
     if key not in keys:
         raise FileError(path, f"key={key!r} is not in it; it holds {listing}")
     return key
-
-
-def _read_csv(path: str | os.PathLike[str]) -> Table:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file), None)
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(path, f"cannot be read: {error}") from error
-    if first is None:
-        raise FileError(path, "is empty")
-    columns = () if all(map(_is_number, first)) else tuple(cell.strip() for cell in first)
-    try:
-        # numpy's reader is fast and strict; what it refuses is looked for again, by line.
-        with open(path, encoding="utf-8-sig") as file:
-            lines = file.readlines()[1 if columns else 0 :]
-        if not any(line.strip() for line in lines):
-            raise FileError(path, "holds the columns' names and no rows")
-        values = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
-    except FileError:
-        raise
-    except ValueError as error:
-        raise FileError(path, _first_fault(path, len(first), columns) or str(error)) from error
-    if columns and len(columns) != values.shape[1]:
-        raise FileError(path, f"names {len(columns)} columns and has {values.shape[1]}")
-    return Table(values, columns)
-
-
-def _first_fault(path: str | os.PathLike[str], width: int, columns: tuple[str, ...]) -> str | None:
-    """The first line of a csv that is not `width` numbers, in words."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
-        if columns:
-            next(rows)
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != width:
-                return f"line {rows.line_num} has {len(row)} values where {width} are expected"
-            for place, cell in enumerate(row):
-                if not _is_number(cell):
-                    name = f" ({columns[place]})" if columns else ""
-                    what = f"holds {cell!r}, not a number" if cell.strip() else "is empty"
-                    return f"line {rows.line_num}: column {place + 1}{name} {what}"
-    return None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -1,7 +1,8 @@
 """Time series from one file: ready-made windows, or one long series to be windowed."""
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +11,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from apps.data.array_files import read_table
 from apps.data.checks import SPLITS, FileError, check_choice, check_fraction, check_whole
+from apps.data.missing import CHOICES, WhollyMissingError, interpolate
+from apps.data.notices import tell_once
 from apps.data.scaling import Scaling
 from apps.data.source import Example, Signal
+from apps.data.table import Table
 
 SPLIT_BY = ("time", "window")
+_LOG = logging.getLogger(__name__)
 
 
 class _Part(NamedTuple):
@@ -48,11 +53,17 @@ class Arrays:
             channel, fitted on the training split; test values may lie outside.
         split_by: 'time' or 'window'; None means by time for one series, by window for
             ready-made ones.
+        missing: 'refuse' what is missing (NaN; in a csv also an empty cell, NA, null or ?), or
+            'interpolate' it in time, channel by channel: along the series but never from one
+            split into the other, or within each window where windows are split or ready-made.
+            The first and the last value are carried to the ends. A line is logged that says how
+            many values were filled in.
         test_fraction: The part held out.
         seed: Of the random choice.
 
     Raises:
-        FileError: If the file cannot be read, or has not two or three axes.
+        FileError: If the file cannot be read, has not two or three axes, or has missing values
+            that are refused or cannot be interpolated.
         ValueError: If an argument is out of range, or a split would hold no window.
     """
 
@@ -66,6 +77,7 @@ class Arrays:
         stride: int = 1,
         scaling: str = "min-max",
         split_by: str | None = None,
+        missing: str = "refuse",
         test_fraction: float = 0.1,
         seed: int = 0,
     ):
@@ -77,10 +89,15 @@ class Arrays:
             check_whole("length", length)
         if split_by is not None:
             check_choice("split_by", split_by, SPLIT_BY)
-        table = read_table(path, key=key)
+        check_choice("missing", missing, CHOICES)
+        table = read_table(path, key=key, keep_missing=True)
         values, rank = table.values, table.values.ndim
         length = _window_length(path, values, length)
         by = split_by or ("window" if rank == 3 else "time")
+        if gaps := table.missing():
+            if missing == "refuse":
+                raise FileError(path, f"{gaps}; data.missing=interpolate fills in what is missing")
+            _fill(path, table, list(_pieces(values, length, stride, by, test_fraction)))
         if rank == 3:
             parts = _pick(values, range(len(values)), by, test_fraction, seed)
         else:
@@ -129,6 +146,47 @@ def _window_length(path: str | os.PathLike[str], values: np.ndarray, length: int
     return length
 
 
+def _pieces(
+    values: np.ndarray, length: int, stride: int, by: str, fraction: float
+) -> Iterator[tuple[str, Float64[np.ndarray, "time channels"]]]:
+    """What belongs together in time and to one split, as views that can be written."""
+    if values.ndim == 3:
+        yield from ((f"window {place}", window) for place, window in enumerate(values))
+        return
+    series = values.reshape(len(values), -1)
+    if by == "window" and stride >= length:
+        for start in range(0, len(series) - length + 1, stride):
+            yield f"rows {start} to {start + length - 1}", series[start : start + length]
+    elif by == "time":
+        border = _border(len(series), fraction)
+        yield "the training split", series[:border]
+        yield "the test split", series[border:]
+
+
+def _fill(
+    path: str | os.PathLike[str],
+    table: Table,
+    pieces: Sequence[tuple[str, Float64[np.ndarray, "time channels"]]],
+) -> None:
+    """Interpolate the table's values where they stand, and say so."""
+    try:
+        filled = interpolate(pieces)
+    except WhollyMissingError as error:
+        raise FileError(
+            path,
+            f"{table.column(error.channel)} has no value in {error.where}, and nothing to "
+            "interpolate: leave that column or that part out",
+        ) from error
+    if filled:
+        values = f"{filled:,} of {table.values.size:,} values"
+        tell_once(_LOG, f"{path}: {values} were missing and are interpolated")
+
+
+def _border(rows: int, fraction: float) -> int:
+    """The first row of the test split."""
+    return rows - round(fraction * rows)
+
+
 def _check_parts(
     path: str | os.PathLike[str],
     parts: dict[str, _Part],
@@ -166,7 +224,7 @@ def _cut(
         windows = _windows(series, length, stride)
         starts = range(0, len(windows) * stride, stride)
         return _pick(windows, starts, by, fraction, seed)
-    border = len(series) - round(fraction * len(series))
+    border = _border(len(series), fraction)
     parts = {}
     for split, first, rows in (("train", 0, series[:border]), ("test", border, series[border:])):
         windows = _windows(rows, length, stride)

@@ -3,9 +3,13 @@
 import difflib
 import math
 import os
+import re
 from collections.abc import Sequence
 
 SPLITS = ("train", "test")
+# Line breaks, terminal commands, and bytes that are no text: no message or log can show them.
+_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LONGEST = 300  # characters of what a library has to say
 
 
 class FileError(ValueError):
@@ -17,13 +21,25 @@ class FileError(ValueError):
     """
 
     def __init__(self, path: str | os.PathLike[str], reason: str):
-        super().__init__(f"{os.fspath(path)}: {reason}")
+        super().__init__(f"{shown(os.fspath(path))}: {reason}")
         self.path = os.fspath(path)
         self.reason = reason
 
 
 class UnopenedError(FileError):
     """A file that could not be opened or read this time; its content may be good."""
+
+
+def shown(text: str) -> str:
+    r"""A text on one line, with what cannot be shown as `\x0a`."""
+    return _UNSHOWABLE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text)
+
+
+def why(error: Exception) -> str:
+    """What an error of the system or of a library says, on one line."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    line = shown(" ".join(said.split())) or type(error).__name__
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

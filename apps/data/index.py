@@ -4,7 +4,6 @@ Looking through 10⁵ files takes half a minute or hours, by their length. A fil
 date are what they were is not looked through again.
 """
 
-import functools
 import hashlib
 import json
 import logging
@@ -18,8 +17,9 @@ from typing import TypeAlias
 import soundfile
 
 from apps.data.audio import AudioInfo, examine
-from apps.data.checks import FileError, UnopenedError
+from apps.data.checks import FileError, UnopenedError, why
 from apps.data.listing import Stamp
+from apps.data.notices import tell_once
 from apps.user_cache import user_cache
 
 Finding: TypeAlias = AudioInfo | FileError
@@ -72,7 +72,7 @@ class _Index:
         try:
             self._path: Path | None = user_cache("recordings") / f"{_name(self._root)}.json"
         except OSError as error:
-            _warn(f"what is found in sound files is not kept: {error.strerror}")
+            tell_once(_LOG, f"what is found in sound files is not kept: {why(error)}")
             self._path = None
         kept = {} if self._path is None else _read(self._path, self._head())
         # Of files that are gone or were changed, nothing is known any more.
@@ -114,8 +114,8 @@ class _Index:
         try:
             _replace(self._path, _header(self._head(), body) + "\n" + body)
         except OSError as error:
-            reason = f"{self._path.parent}: {error.strerror or error}"
-            _warn(f"what is found in sound files is not kept: {reason}")
+            place = f"{self._path.parent}: {why(error)}"
+            tell_once(_LOG, f"what is found in sound files is not kept: {place}")
         self._dirty, self._saved_at = False, time.monotonic()
 
     def _head(self) -> dict[str, object]:
@@ -167,14 +167,8 @@ def _told(root: Path, names: list[str], remembered: int) -> Iterator[str]:
     for done, name in enumerate(names):
         if time.monotonic() - last > _TELL_EVERY:
             last = time.monotonic()
-            # A warning, since a program that sets no logging up shows nothing less.
             _LOG.warning(
                 "%s: examined %s of %s files; the next start remembers them",
                 root, f"{remembered + done:,}", f"{remembered + len(names):,}"
             )  # fmt: skip
         yield name
-
-
-@functools.cache  # train and test would say the same
-def _warn(message: str) -> None:
-    _LOG.warning(message)

@@ -1,15 +1,13 @@
 """What lies in a folder of recordings: names, sizes and dates; no file is opened."""
 
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from apps.data.audio import AUDIO_SUFFIXES, UNSUPPORTED_SUFFIXES
+from apps.data.checks import shown
 
 _TRIED = AUDIO_SUFFIXES | UNSUPPORTED_SUFFIXES
-# Line breaks, terminal commands, and bytes that are no text: no message or log can show them.
-_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 Bad: TypeAlias = tuple[str, str]
 """The name of a file that cannot be used, and why."""
@@ -83,11 +81,6 @@ def first(bad: list[Bad] | tuple[Bad, ...]) -> str:
     return f"; {bad[0][0]}: {bad[0][1]}" if bad else ""
 
 
-def shown(name: str) -> str:
-    r"""A name with what cannot be shown as `\x0a`."""
-    return _UNSHOWABLE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
-
-
 def _sort_out(
     inside: list[os.DirEntry[str]], below: str, stamps: dict[str, Stamp | None], bad: list[Bad]
 ) -> list[str]:
@@ -104,7 +97,7 @@ def _sort_out(
             else:
                 folders.append(f"{name}/")
         elif suffix in _TRIED:
-            if _UNSHOWABLE.search(name):
+            if shown(name) != name:
                 bad.append((shown(name), "has line breaks or bytes that are no text in its name"))
             else:
                 stamps[name] = _stamp(entry)

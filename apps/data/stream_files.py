@@ -6,6 +6,7 @@ of work, and its peak is known; then it is read again for its samples.
 
 import abc
 import csv
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from apps.data.audio import Samples, examine, open_sound, resampled_length
-from apps.data.checks import FileError, check_whole
+from apps.data.checks import FileError, check_whole, why
+from apps.data.csv_files import columns_of, not_a_number, number, rows_of
 
 BLOCK = 1 << 16  # samples of one channel in memory at once
 _LONGEST_WAV = 2**32 - 4096  # bytes: the header of a wav cannot say more; that of RF64 can
@@ -95,8 +97,8 @@ def open_file(path: str | os.PathLike[str]) -> Opened:
             at = np.argwhere(~finite)[0]
             raise FileError(
                 path,
-                f"the value at {[samples + int(at[0]), int(at[1])]} is {block[tuple(at)]}: missing "
-                "values are not filled in, clean the file first",
+                f"the value at {[samples + int(at[0]), int(at[1])]} is {block[tuple(at)]}: only "
+                "finite values can be used",
             )
         samples += len(block)
         peak = max(peak, float(np.abs(block).max()))
@@ -282,7 +284,7 @@ def _look_into_npy(path: Path) -> Opened:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise FileError(path, f"cannot be read: {error}") from error
+        raise FileError(path, f"cannot be read: {why(error)}") from error
     if array.dtype.kind not in "fiub":
         raise FileError(path, f"holds {array.dtype} and not real numbers")
     if array.ndim not in (1, 2):
@@ -301,26 +303,24 @@ def _npy(opened: Opened, size: int) -> Iterator[Samples]:
 def _look_into_csv(path: Path) -> Opened:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file), None)
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(path, f"cannot be read: {error}") from error
+            _, first = next(rows_of(path, file), (0, []))
+    except OSError as error:
+        raise FileError(path, f"cannot be read: {why(error)}") from error
     if not first:
         raise FileError(path, "is empty")
-    numbers = all(map(_is_number, first))
-    columns = () if numbers else tuple(cell.strip() for cell in first)
-    return Opened(path, 0, len(first), 0.0, columns=columns)
+    return Opened(path, 0, len(first), 0.0, columns=columns_of(first))
 
 
 def _csv(opened: Opened, size: int) -> Iterator[Samples]:
     with opened.path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
+        rows = rows_of(opened.path, file)
         if opened.columns:
             next(rows)
         block: list[list[float]] = []
-        for row in rows:
+        for line, row in rows:
             if not row:
                 continue
-            block.append(_numbers(opened, row, rows.line_num))
+            block.append(_numbers(opened, row, line))
             if len(block) == size:
                 yield np.asarray(block, np.float32)
                 block = []
@@ -333,20 +333,17 @@ def _numbers(opened: Opened, row: list[str], line: int) -> list[float]:
         raise FileError(
             opened.path, f"line {line} has {len(row)} values where {opened.channels} are expected"
         )
-    try:
-        return [float(cell) for cell in row]
-    except ValueError:
-        wrong = next(place for place, cell in enumerate(row) if not _is_number(cell))
-        what = f"holds {row[wrong]!r}, not a number" if row[wrong].strip() else "is empty"
-        raise FileError(opened.path, f"line {line}: column {wrong + 1} {what}") from None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    held = [number(cell) for cell in row]
+    for place, value in enumerate(held):
+        if value is None:
+            what = not_a_number(row[place])
+            raise FileError(opened.path, f"line {line}: column {place + 1} {what}")
+        if math.isnan(value):
+            raise FileError(
+                opened.path,
+                f"line {line}: column {place + 1} is missing: fill in what is missing first",
+            )
+    return [value for value in held if value is not None]
 
 
 _READERS = {".csv": _csv, ".npy": _npy}

@@ -94,8 +94,9 @@ def test_a_csv_is_refused_with_its_line(tmp_path: Path) -> None:
     for text, message in (
         ("1,2\n3\n", "line 2 has 1 values where 2"),
         ("1,2\n3,x\n", "line 2: column 2 holds 'x', not a number"),
-        ("a,b\n1,\n", "line 2: column 2 is empty"),
-        ("1\nnan\n", r"value at \[1, 0\] is nan"),
+        ("a,b\n1,\n", "line 2: column 2 is missing: fill in"),
+        ("1\nnan\n", "line 2: column 1 is missing"),
+        ("1\n-inf\n", r"value at \[1, 0\] is -inf"),
         ("a,b\n", r"is empty \(no samples\)"),
         ("", "is empty"),
     ):
