@@ -2,13 +2,15 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from apps import command_line, config
+from apps import command_line, config, supervised
 from apps.config import Config
 from apps.manual import Door
 from apps.schema import ConfigError, differences
@@ -19,8 +21,11 @@ if TYPE_CHECKING:  # what brings jax is imported once the config is right
 
     from apps.data import Loader, Signal, Source
     from apps.engine.checkpoint import Checkpoints
+    from apps.engine.company import Company
     from apps.engine.log import Log
     from apps.engine.phases import PhasedStep
+    from apps.engine.signals import StopSignal
+    from apps.engine.silence import Silence
     from apps.engine.state import TrainState
     from apps.objectives.objective import Objective
 
@@ -44,7 +49,25 @@ DOOR = Door(
 
 def main(words: list[str] | None = None) -> int:
     """Answer the command; `command_line.enter` tells the exit codes."""
-    return command_line.enter(DOOR, Config, train, sys.argv[1:] if words is None else words)
+    words = sys.argv[1:] if words is None else words
+
+    def job(wanted: Config) -> int:
+        if wanted.distributed.coordinator is None:
+            return train(wanted)
+        if (wanted.run is not None and "-m" in words) or "--multirun" in words:
+            raise ConfigError(
+                "several processes train one run: start each run of a sweep by itself"
+            )
+        rank = wanted.distributed.rank
+        who = "this process" if rank is None else f"process {rank}"
+        return supervised.run(work, words, who=who)
+
+    return command_line.enter(DOOR, Config, job, words)
+
+
+def work(words: list[str]) -> int:
+    """Answer the command as one of several processes."""
+    return command_line.enter(DOOR, Config, train, words)
 
 
 def train(wanted: Config) -> int:
@@ -57,45 +80,99 @@ def train(wanted: Config) -> int:
         ConfigError: If the settings do not fit the data, the devices, or the run that is resumed.
         Stopped: If a signal asked to stop; all is saved.
     """
-    folder = find_folder(wanted)
-    from rich.console import Console
-
+    alone = wanted.distributed.coordinator is None
+    folder = find_folder(wanted) if alone else None  # before a second is spent on imports
     from apps import build
-    from apps.data import RecordError
-    from apps.engine import compilation, loop, memory
-    from apps.engine.checkpoint import CheckpointError
+    from apps.engine import compilation, memory
     from apps.engine.signals import StopSignal
+    from apps.engine.terminal import terminal
 
-    console = Console()
+    company = build.company(wanted)
+    console = terminal(quiet=not company.first)
     compilation.keep_compilations()
     memory.keep_memory()
+    folder = folder or Path(agreed(company, lambda: str(find_folder(wanted))))
     with ExitStack() as stack:
-        run = prepare(wanted, folder, console, stack)
+        run = prepare(wanted, folder, console, stack, company=company)
         stop = stack.enter_context(StopSignal())
-        try:
-            loop.train(
-                run.state,
-                step=run.step,
-                batches=run.loader.batches,
-                mesh=run.mesh,
-                steps=wanted.train.steps,
-                cadence=build.cadence(wanted),
-                checkpoints=run.checkpoints,
-                log=run.log,
-                evaluate=build.evaluator(wanted, run.test, run.aim),
-                sample=build.sampler(wanted, run.test, run.aim),
-                stop=stop,
-                names=run.loader.names,
-                watch=run.aim.watch() if run.aim.watch else None,
-                max_skipped=wanted.train.max_skipped,
-            )
-        except (loop.NonFiniteError, RecordError, CheckpointError) as error:
-            run.log.message(str(error))
-            return 1
+        code = proceed(wanted, run, stop)
+        if code and not alone:
+            part(run)
+    company.leave()
+    if code:
+        return code
     farewell(console, folder, needs_input=wanted.objective.kind in ("vocoder", "upsampler"))
     if stop.requested:
         raise command_line.Stopped
     return 0
+
+
+def proceed(wanted: Config, run: "Run", stop: "StopSignal") -> int:
+    """Take the steps that are left; what breaks the run off is told in one line."""
+    from apps import build
+    from apps.data import RecordError
+    from apps.engine import loop
+    from apps.engine.checkpoint import CheckpointError
+    from apps.engine.company import is_loss
+
+    company = run.company
+    try:
+        loop.train(
+            run.state,
+            step=run.step,
+            batches=run.loader.batches,
+            mesh=run.mesh,
+            steps=wanted.train.steps,
+            cadence=build.cadence(wanted),
+            checkpoints=run.checkpoints,
+            log=run.log,
+            evaluate=build.evaluator(wanted, run.test, run.aim, devices=run.mesh, company=company),
+            sample=build.sampler(wanted, run.test, run.aim, devices=run.mesh, company=company),
+            stop=stop,
+            company=company,
+            names=run.loader.names,
+            watch=run.aim.watch() if run.aim.watch else None,
+            max_skipped=wanted.train.max_skipped,
+        )
+    except (loop.NonFiniteError, RecordError, CheckpointError) as error:
+        told(run, str(error))
+        return 1
+    except Exception as error:
+        if company.size == 1 or not is_loss(error):
+            raise
+        told(run, f"process {company.rank} ends: another process was lost. {supervised.ADVICE}")
+        return 1
+    return 0
+
+
+def told(run: "Run", text: str) -> None:
+    """Say what broke a run off: the first process in the log, another for itself."""
+    if run.company.first:
+        run.log.message(text)
+    else:
+        print(text, file=sys.stderr)
+
+
+def part(run: "Run") -> NoReturn:
+    """End this one of several processes at once: the others would be waited for in vain."""
+    run.log.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def agreed(company: "Company", find: Callable[[], str]) -> str:
+    """Return what the first process finds, in all of them.
+
+    Raises:
+        ConfigError: If it finds an error.
+    """
+    try:
+        return company.agreed(find)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 class Run(NamedTuple):
@@ -108,10 +185,18 @@ class Run(NamedTuple):
     test: "Source"
     mesh: "Mesh"
     checkpoints: "Checkpoints"
-    log: "Log"
+    log: "Log | Silence"
+    company: "Company"
 
 
-def prepare(wanted: Config, folder: Path, console: "Console", stack: ExitStack) -> Run:
+def prepare(
+    wanted: Config,
+    folder: Path,
+    console: "Console",
+    stack: ExitStack,
+    *,
+    company: "Company | None" = None,
+) -> Run:
     """Make the objects, begin or resume in the folder, and say what is about to happen.
 
     Raises:
@@ -119,19 +204,23 @@ def prepare(wanted: Config, folder: Path, console: "Console", stack: ExitStack) 
     """
     from apps import build
     from apps.engine.checkpoint import CheckpointError
+    from apps.engine.company import ALONE
     from apps.engine.lock import InUseError
     from apps.engine.log import Log
+    from apps.engine.silence import Silence
 
+    company = company or ALONE
+    same(wanted, company)
     try:
         training, test = build.source(wanted, "train"), build.source(wanted, "test")
         signal = training.signal
         aim, mesh = build.objective(wanted, signal), build.mesh(wanted)
-        loader = build.loader(wanted, training, parts=aim.parts)
+        loader = build.loader(wanted, training, devices=mesh, parts=aim.parts)
         step = build.step(wanted, aim, mesh)
         template = build.template(wanted, signal, mesh)
-        checkpoints = stack.enter_context(build.checkpoints(wanted, folder, aim))
-        begin_folder(wanted, folder, signal)
-        log = stack.enter_context(Log(folder, console=console))
+        checkpoints = stack.enter_context(build.checkpoints(wanted, folder, aim, company=company))
+        company.agreed(lambda: begin_folder(wanted, folder, signal))
+        log = stack.enter_context(Log(folder, console=console) if company.first else Silence())
         found = checkpoints.restore(template)
     except (ValueError, OSError, InUseError, CheckpointError) as error:
         raise ConfigError(str(error)) from error
@@ -139,7 +228,23 @@ def prepare(wanted: Config, folder: Path, console: "Console", stack: ExitStack) 
     done, state = found or (0, build.begun(wanted, signal, mesh))
     tabulate(console, state, aim.product, signal.length)
     tell_start(console, wanted, folder, done)
-    return Run(aim, state, step, loader, test, mesh, checkpoints, log)
+    return Run(aim, state, step, loader, test, mesh, checkpoints, log, company)
+
+
+def same(wanted: Config, company: "Company") -> None:
+    """See that this process was started with the settings of the first.
+
+    Raises:
+        ConfigError: If it was not.
+    """
+    here = config.stored(wanted)
+    there = company.agreed(lambda: here)
+    if changed := differences(there, here):
+        listed = "".join(f"\n  {each}" for each in changed)
+        raise ConfigError(
+            f"process {company.rank} was started with other settings than the first:{listed}\n"
+            f"Start all processes with the same words, but for distributed.rank"
+        )
 
 
 def find_folder(wanted: Config) -> Path:
@@ -211,13 +316,24 @@ def introduce(
     device = mesh.devices.flat[0]
     rows = {
         "versions": f"{versions} · Python {platform.python_version()}",
-        "devices": f"{mesh.size} × {device.device_kind}",
+        "devices": f"{mesh.size} × {device.device_kind}{shared(mesh)}",
         "config": f"{config.digest(wanted)}, seed {wanted.train.seed}",
         "data": f"{wanted.data.kind}: {len(records[0])} records to train on and "
         f"{len(records[1])} to test, {signal.length} samples × {signal.channels}{rate}",
     }
     for name, text in rows.items():
         console.print(f"[bold]{name:<9}[/bold]{text}", highlight=False, soft_wrap=True)
+
+
+def shared(mesh: "Mesh") -> str:
+    """Say how the devices are divided, where they are."""
+    import jax
+
+    copies, sharers = mesh.shape["data"], mesh.shape["fsdp"]
+    words = [f"in {jax.process_count()} processes"] if jax.process_count() > 1 else []
+    if sharers > 1:
+        words.append(f"{copies} × {sharers} that share one copy of the state")
+    return ", ".join(["", *words])
 
 
 def version(package: str) -> str:

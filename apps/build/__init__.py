@@ -10,6 +10,7 @@ from apps.build.records import source as source
 from apps.build.running import begun as begun
 from apps.build.running import cadence as cadence
 from apps.build.running import checkpoints as checkpoints
+from apps.build.running import company as company
 from apps.build.running import evaluator as evaluator
 from apps.build.running import mesh as mesh
 from apps.build.running import optimisers as optimisers

@@ -1,8 +1,11 @@
 """From settings to records and batches."""
 
+from jax.sharding import Mesh
+
 from apps import config as settings
 from apps.config import Config
 from apps.data import Arrays, AudioFolder, Loader, Plucks, Sines, Source, Tones
+from apps.engine.mesh import own_rows
 
 
 def source(config: Config, split: str) -> Source:
@@ -35,13 +38,19 @@ def source(config: Config, split: str) -> Source:
         case settings.Arrays():
             return Arrays(
                 path=data.path, split=split, key=data.key, length=data.length, stride=data.stride,
-                scaling=data.scaling, split_by=data.split_by, test_fraction=data.test_fraction,
-                seed=data.seed
+                scaling=data.scaling, split_by=data.split_by, missing=data.missing,
+                test_fraction=data.test_fraction, seed=data.seed
             )  # fmt: skip
 
 
-def loader(config: Config, records: Source, *, parts: int = 1) -> Loader:
-    """Return the batches of the training records, as large as all the turns of a step need."""
+def loader(
+    config: Config, records: Source, *, devices: Mesh | None = None, parts: int = 1
+) -> Loader:
+    """Return the batches of the training records, as large as all the turns of a step need.
+
+    With `devices`, the rows of them that lie on this process's devices.
+    """
     train = config.train
     size = train.batch_size * parts
-    return Loader(records, batch_size=size, seed=train.seed, workers=train.workers)
+    rows = None if devices is None else own_rows(devices, size)
+    return Loader(records, batch_size=size, seed=train.seed, workers=train.workers, rows=rows)

@@ -18,19 +18,42 @@ from apps.build.optimisers import optimiser
 from apps.config import Config
 from apps.data import Signal, Source, fixed_batch, pieces
 from apps.engine.checkpoint import Checkpoints
+from apps.engine.company import ALONE, Company, join
 from apps.engine.loop import Cadence
-from apps.engine.mesh import abstract_placed, make_mesh, place
+from apps.engine.mesh import abstract_placed, make_mesh, whole
 from apps.engine.phases import PhasedStep, make_phased_step
 from apps.engine.sample import Sample
 from apps.engine.state import TrainState, abstract_state, averaged, init_state
 from apps.objectives.adversary import CRITIC
 from apps.objectives.objective import Objective
+from apps.schema import ConfigError
+
+
+def company(config: Config) -> Company:
+    """Return the processes that train together, this one among them; call it before all else.
+
+    Raises:
+        ConfigError: If they do not meet.
+    """
+    asked = config.distributed
+    if asked.coordinator is None:
+        return ALONE
+    try:
+        return join(
+            asked.coordinator,
+            processes=asked.processes,
+            rank=asked.rank,
+            heartbeat=asked.heartbeat,
+            patience=asked.patience,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def mesh(config: Config) -> Mesh:
     """Return the devices that train."""
     train = config.train
-    return make_mesh(train.devices, train.batch_size, accumulate=train.accumulate)
+    return make_mesh(train.devices, train.batch_size, fsdp=train.fsdp, accumulate=train.accumulate)
 
 
 def optimisers(config: Config, aim: Objective) -> dict[str, optax.GradientTransformation]:
@@ -76,15 +99,19 @@ def template(config: Config, signal: Signal, devices: Mesh) -> TrainState:
 
 def begun(config: Config, signal: Signal, devices: Mesh) -> TrainState:
     """Return the state before the first step, on the devices."""
-    draw = jax.jit(lambda: eqx.filter(state(config, signal), eqx.is_array)).lower()
+    shapes, fixed = eqx.partition(template(config, signal, devices), _is_shape)
+    draw = jax.jit(
+        lambda: eqx.filter(state(config, signal), eqx.is_array),
+        # Drawn where they are to lie: no device ever holds more than its part.
+        out_shardings=jax.tree.map(lambda leaf: leaf.sharding, shapes),
+    )
     # Hundreds of small random draws, made once: optimising them takes longer than all of them.
-    arrays = draw.compile(compiler_options={"xla_backend_optimization_level": "0"})()
-    shapes = abstract_state(lambda: state(config, signal))
-    return place(eqx.combine(arrays, eqx.filter(shapes, _is_static)), devices)
+    made = draw.lower().compile(compiler_options={"xla_backend_optimization_level": "0"})
+    return eqx.combine(made(), fixed)
 
 
-def _is_static(leaf: Any) -> bool:
-    return not isinstance(leaf, jax.ShapeDtypeStruct)
+def _is_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def step(config: Config, aim: Objective, devices: Mesh) -> PhasedStep:
@@ -112,36 +139,49 @@ def cadence(config: Config) -> Cadence:
     )
 
 
-def checkpoints(config: Config, folder: Path, aim: Objective) -> Checkpoints:
-    """Open the checkpoints of a run folder, which then belongs to this process alone."""
+def checkpoints(
+    config: Config, folder: Path, aim: Objective, *, company: Company = ALONE
+) -> Checkpoints:
+    """Open the checkpoints of a run folder, which then belongs to these processes alone."""
     return Checkpoints(
         folder / "checkpoints",
         keep_latest=config.train.keep_latest,
         keep_best=config.train.keep_best,
         best_metric=f"test/{aim.best}",
         config=settings.stored(config),
+        company=company,
     )
 
 
 def sampler(
-    config: Config, records: Source, aim: Objective
+    config: Config, records: Source, aim: Objective, *, devices: Mesh, company: Company = ALONE
 ) -> Callable[[TrainState], list[Sample]]:
-    """Return what shows the fixed test examples as a state hears them."""
+    """Return what shows the fixed test examples as a state hears them, in the first process."""
     count = min(config.train.samples, len(records))
     batch = fixed_batch(records, count)
     names = [records.name(index * len(records) // count) for index in range(count)]
-    return lambda now: aim.samples(averaged(now)[aim.product], batch, names)
+
+    def show(now: TrainState) -> list[Sample]:
+        model = whole(averaged(now)[aim.product], devices)
+        return aim.samples(model, batch, names) if company.first else []
+
+    return show
 
 
 def evaluator(
-    config: Config, records: Source, aim: Objective
+    config: Config, records: Source, aim: Objective, *, devices: Mesh, company: Company = ALONE
 ) -> Callable[[TrainState], dict[str, float]]:
-    """Return what measures a state on fixed test examples."""
+    """Return what measures a state on fixed test examples, once for all processes."""
     examples = fixed_batch(records, config.train.evaluate_records)
     batches = list(pieces(examples, config.train.batch_size))
 
     def evaluate(now: TrainState) -> dict[str, float]:
-        scores = aim.scores(averaged(now)[aim.product], batches)
-        return {name: float(np.mean(values)) for name, values in scores.items()}
+        model = whole(averaged(now)[aim.product], devices)
+
+        def measure() -> dict[str, float]:
+            scores = aim.scores(model, batches)
+            return {name: float(np.mean(values)) for name, values in scores.items()}
+
+        return company.agreed(measure)
 
     return evaluate

@@ -19,7 +19,8 @@ FILE = "config.yaml"
 
 MAY_CHANGE = frozenset(
     (
-        *("name", "data.root", "data.path", "train.workers", "train.devices", "train.steps"),
+        *("name", "data.root", "data.path", "train.workers", "train.steps"),
+        *("train.devices", "train.fsdp"),
         *("train.max_skipped", "train.accumulate", "model.rematerialise"),
         *("train.log_every", "train.sample_every", "train.evaluate_every", "train.save_every"),
         *("train.samples", "train.evaluate_records", "train.keep_latest", "train.keep_best"),
@@ -28,8 +29,8 @@ MAY_CHANGE = frozenset(
 """Settings that may differ when a run is resumed: how long, how often, where, on what.
 
 None of them enters a step, save `train.steps` through the schedule of the learning rate, and
-`train.devices`, `train.accumulate` and `model.rematerialise` through the order of additions (a
-relative 1e-7).
+`train.devices`, `train.fsdp`, `train.accumulate` and `model.rematerialise` through the order of
+additions (a relative 1e-7).
 """
 
 
@@ -45,8 +46,8 @@ def digest(config: Config) -> str:
 
 
 def stored(config: Config) -> dict[str, Any]:
-    """Return what is kept of a config: all but the run's own folder, which may be moved."""
-    return {key: value for key, value in to_dict(config).items() if key != "run"}
+    """Return what is kept of a config: all but where it runs, in which folder and processes."""
+    return {k: v for k, v in to_dict(config).items() if k not in ("run", "distributed")}
 
 
 def save(config: Config, folder: Path) -> None:

@@ -50,7 +50,8 @@ class Train:
         steps: optimiser steps of the whole run
         batch_size: records per step, over all devices together
         seed: of the first weights, the order of the data and the noise
-        devices: one, all, or how many
+        devices: one, all, or how many; of each process, where there are several
+        fsdp: devices that share one copy of weights, averages and optimiser; 1 gives each its own
         precision: of the arithmetic; weights, optimiser and spectra are float32 in either
         accumulate: parts that a batch is computed in, one after the other, for less memory
         max_skipped: updates in a row that may be skipped for gradients that are not finite, before
@@ -71,6 +72,7 @@ class Train:
     batch_size: int = 16
     seed: int = 0
     devices: Literal["one", "all"] | int = "one"
+    fsdp: int = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     accumulate: int = 1
     max_skipped: int = 10
@@ -90,7 +92,7 @@ class Train:
         at_least(1, self, "train", "evaluate_records", "keep_latest")
         at_least(0, self, "train", "seed", "workers", "sample_every", "evaluate_every", "keep_best")
         at_least(0, self, "train", "ema_decay", "max_skipped")
-        at_least(1, self, "train", "accumulate")
+        at_least(1, self, "train", "accumulate", "fsdp")
         if self.batch_size % self.accumulate:
             raise ConfigError(
                 f"train.accumulate must divide train.batch_size {self.batch_size}, got "

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.config.data import Arrays, AudioFolder, Plucks, Sines, Tones
+from apps.config.distributed import Distributed
 from apps.config.model import Model
 from apps.config.objective import Critic, Gan, Objective, Upsampler, Vae, VaeGan, Vocoder
 from apps.config.training import AdamW, Train
@@ -23,6 +24,7 @@ class Config:
         critic: who judges what is made; null where nobody does
         optimiser: by which steps
         train: how long, on what, and what is kept of it
+        distributed: the processes that train together
     """
 
     name: str = ""
@@ -33,6 +35,7 @@ class Config:
     critic: Critic | None = None
     optimiser: AdamW = field(default_factory=AdamW)
     train: Train = field(default_factory=Train)
+    distributed: Distributed = field(default_factory=Distributed)
 
     def __post_init__(self) -> None:
         if any(character in self.name for character in "/\\:"):

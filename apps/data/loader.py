@@ -48,12 +48,22 @@ class Loader:
         seed: Of the order and of the crops.
         workers: Threads that read the records of one batch; 0 reads them one after the other,
             which is fastest for local files. The batches are the same for any number.
+        rows: Which part of each batch is read: that of this process, where several train
+            together. None is all of it.
 
     Raises:
         ValueError: If the source is empty or an argument is out of range.
     """
 
-    def __init__(self, source: Source, *, batch_size: int, seed: int, workers: int = 0):
+    def __init__(
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        rows: slice | None = None,
+    ):
         check_whole("batch_size", batch_size)
         check_whole("seed", seed, least=0, most=2**32 - 1)
         check_whole("workers", workers, least=0)
@@ -69,24 +79,25 @@ class Loader:
         self.batch_size = batch_size
         self.seed = seed
         self.workers = workers
+        self._places = range(batch_size)[rows or slice(None)]
 
     def batch(self, step: int) -> AnyBatch:
-        """The batch of a step, from 0.
+        """The batch of a step, from 0; of several processes each has its own rows of it.
 
         Raises:
             RecordError: If a record cannot be read; names it.
             ValueError: If `step` is negative.
         """
         indices = self._indices(step)
-        places = range(self.batch_size)
+        own = [indices[place] for place in self._places]
 
         def read(place: int) -> Example:
             return self._read(step, place, indices[place])
 
         if self.workers == 0:
-            return batch_of(self.source, indices, [read(place) for place in places])
+            return batch_of(self.source, own, [read(place) for place in self._places])
         with ThreadPoolExecutor(self.workers) as pool:
-            return batch_of(self.source, indices, list(pool.map(read, places)))
+            return batch_of(self.source, own, list(pool.map(read, self._places)))
 
     def names(self, step: int) -> tuple[str, ...]:
         """The records of a step's batch, in its order; nothing is read."""

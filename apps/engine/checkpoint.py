@@ -5,6 +5,7 @@ all that inference needs) and `meta` (the config, the metrics and the shapes, as
 stored by their path, so that what is in a file can be read off without the program that wrote it.
 """
 
+import functools
 import gc
 import logging
 import math
@@ -21,6 +22,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
 from apps.engine import integrity
+from apps.engine.company import ALONE, Company, ElsewhereError
 from apps.engine.lock import Lock
 from apps.engine.state import TrainState
 from apps.engine.stored import (
@@ -45,7 +47,7 @@ _logger = logging.getLogger("apps.engine.checkpoint")
 
 
 class Checkpoints:
-    """The checkpoints of a run, held by one process at a time.
+    """The checkpoints of a run, held by one process at a time, or by several that train together.
 
     Saves run in the background and appear at once and whole, sealed with the digest of every
     file, or not at all. The newest `keep_latest` and the `keep_best` best by `best_metric` stay,
@@ -58,6 +60,9 @@ class Checkpoints:
         best_metric: The name of the metric that says which is best; None keeps only the newest.
         best_mode: `"min"` or `"max"`.
         config: What to store beside the arrays: anything JSON can hold.
+        company: The processes that train together. Each writes its part of the arrays; all call
+            every method in the same order. They see one folder, on a disk they share. A save
+            that fails in one of them ends that one: the others cannot go on without it.
 
     Raises:
         ValueError: if a number or the mode is out of range.
@@ -74,6 +79,7 @@ class Checkpoints:
         best_metric: str | None = None,
         best_mode: str = "min",
         config: Mapping[str, Any] | None = None,
+        company: Company = ALONE,
     ) -> None:
         if keep_latest < 1:
             raise ValueError(f"`keep_latest` is {keep_latest}: at least 1 is needed to resume")
@@ -86,20 +92,13 @@ class Checkpoints:
         self._config = dict(config or {})
         self.best_metric, self._best_mode = best_metric, best_mode
         self._saving: int | None = None
+        self._company, self._lock = company, None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(self.folder / "lock")
-        except OSError as error:
-            raise CheckpointError(
-                f"checkpoints cannot be written to {self.folder}: {error.strerror}"
-            ) from error
-        try:
-            self._remove_leftovers()
-            self._set_aside_unreadable()
+            company.agreed(self._take)
             self._quiet = _Quiet()
             self._manager = self._open(keep_latest, keep_best if best_metric is not None else 0)
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
 
     def steps(self) -> list[int]:
@@ -135,15 +134,16 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return True
         try:
-            self._need_room(state)
+            self._company.agreed(lambda: self._need_room(state))
             self._begin(step, state, dict(metrics or {}))
             if force:
                 self._manager.wait_until_finished()
         except Exception as error:
             text = self._failed(step, error)
+            alone = self._company.size == 1 or isinstance(error, CheckpointError | ElsewhereError)
         else:
             return True
-        if force:
+        if force or not alone:
             raise CheckpointError(text)
         _logger.warning(text)
         return False
@@ -167,7 +167,7 @@ class Checkpoints:
             for item, arrays in named_arrays(template).items()
         }
         for step in reversed(self.steps()):
-            reason = integrity.damage(self.folder / str(step))
+            reason = self._company.agreed(functools.partial(self._damage, step))
             if reason is None:
                 meta = read_meta(self.folder, step)
                 counts = absent_counts(wanted, meta)
@@ -180,8 +180,15 @@ class Checkpoints:
                     state = fill(template, {**self._load(step, there), **counts})
                 except Exception as error:
                     reason = _reason(error)
+                    if self._company.size > 1:  # the others may have read their parts
+                        raise CheckpointError(f"checkpoint {step}: {reason}") from error
                 else:
-                    self._set_aside(damaged, going_on=f"going on from {step}")
+                    if damaged:
+                        going_on = f"going on from {step}"
+                        self._company.agreed(
+                            functools.partial(self._set_aside, damaged, going_on=going_on)
+                        )
+                        self._manager.reload()
                     return step, state
             damaged[step] = reason
         if damaged:
@@ -198,7 +205,7 @@ class Checkpoints:
         self._manager.close()
         del self._manager
         self._quiet.end()
-        self._lock.release()
+        self._release()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -210,6 +217,24 @@ class Checkpoints:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _take(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self.folder / "lock")
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoints cannot be written to {self.folder}: {error.strerror}"
+            ) from error
+        self._remove_leftovers()
+        self._set_aside_unreadable()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _damage(self, step: int) -> str | None:
+        return integrity.damage(self.folder / str(step))
 
     def _open(self, keep_latest: int, keep_best: int) -> ocp.CheckpointManager:
         keep: list[policies.PreservationPolicy] = [policies.LatestN(keep_latest)]
@@ -295,7 +320,10 @@ class Checkpoints:
             self._manager.wait_until_finished()
             self._remove_leftovers()
         except Exception as error:
-            _logger.warning(self._failed(self._saving, error))
+            text = self._failed(self._saving, error)
+            if self._company.size > 1:
+                raise CheckpointError(text) from error
+            _logger.warning(text)
 
     def _failed(self, step: int | None, error: Exception) -> str:
         reason = _reason(error)
@@ -310,6 +338,8 @@ class Checkpoints:
 
     def _remove_leftovers(self) -> bool:
         """Removes half-written and retired checkpoints; returns whether there were any."""
+        if not self._company.first:
+            return False
         found = [*self.folder.glob(_UNFINISHED), *self.folder.glob(_RETIRED)]
         for folder in found:
             shutil.rmtree(folder, ignore_errors=True)
@@ -336,8 +366,6 @@ class Checkpoints:
             _logger.warning(
                 f"checkpoint {step} is damaged ({reason}): set aside as {target.name}, {going_on}"
             )
-        if damaged and hasattr(self, "_manager"):
-            self._manager.reload()
 
 
 class _Quiet:

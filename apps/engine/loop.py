@@ -9,11 +9,13 @@ from typing import Any
 from jax.sharding import Mesh
 
 from apps.engine.checkpoint import Checkpoints
+from apps.engine.company import ALONE, Company
 from apps.engine.log import Log, fetch
 from apps.engine.mesh import place_batch
 from apps.engine.phases import Phase, PhasedStep
 from apps.engine.sample import Sample
 from apps.engine.signals import StopSignal
+from apps.engine.silence import Silence
 from apps.engine.state import TrainState
 from apps.engine.step import Metrics, Step
 
@@ -57,10 +59,11 @@ def train(
     steps: int,
     cadence: Cadence,
     checkpoints: Checkpoints,
-    log: Log,
+    log: Log | Silence,
     evaluate: Callable[[TrainState], Mapping[str, float]] | None = None,
     sample: Callable[[TrainState], Sequence[Sample]] | None = None,
     stop: StopSignal,
+    company: Company = ALONE,
     names: Callable[[int], Sequence[str]] | None = None,
     max_skipped: int = 0,
     watch: Callable[[Mapping[str, float]], str | None] | None = None,
@@ -82,6 +85,7 @@ def train(
         evaluate: Of a state: held-out metrics; they are logged as `test/name`.
         sample: Of a state: examples to be seen and heard.
         stop: The flag that ends the run early.
+        company: The processes that train together; if one is to stop, all stop at one step.
         names: Of a number of updates made: the records in that batch, for error messages.
         max_skipped: How many updates of a player in a row may be skipped because a loss or a
             gradient is not finite; one more ends the run.
@@ -104,16 +108,24 @@ def train(
         log, every=cadence.log, steps=steps, skips=_Skips(state, names, max_skipped), watch=watch
     )
     course = step if isinstance(step, PhasedStep) else PhasedStep((Phase("", 0, ()),), (step,))
-    told = course.phase(done) if course.is_last(0) else None
+    told, measured = course.phase(done) if course.is_last(0) else None, None
+    halt: tuple[int, str] | None = None
     stream = batches(done)
     tested: dict[str, float] = {}
     best_metric = checkpoints.best_metric
-    while done < steps and not stop.requested and reader.failure is None:
+    while done < steps and reader.failure is None:
+        halt = company.stop_at(done, stop.received)
+        if halt is not None and done >= halt[0]:
+            break
         if course.phase(done) is not told:
             reader.write()  # in the order of the steps; the next one is to be compiled anyway
             told = course.phase(done)
             log.message(f"step {done}: {told.name}")
-        state, metrics = course.at(done)(state, place_batch(next(stream), mesh))
+        now = course.at(done)
+        state, metrics = now(state, place_batch(next(stream), mesh))
+        if now is not measured:
+            measured = now
+            _tell_memory(log, now)
         done += 1
         reader.ahead(done, metrics)
         tested = {}
@@ -133,8 +145,8 @@ def train(
     if done == begun:
         return state
     reader.write()
-    if stop.requested:
-        log.message(f"{stop.received}: saving step {done} and leaving")
+    if halt is not None and done < steps:
+        log.message(f"{halt[1]}: saving step {done} and leaving")
     checkpoints.save(done, state, {**reader.numbers, **tested}, force=True)
     if reader.failure is not None:
         raise NonFiniteError(
@@ -143,6 +155,13 @@ def train(
             f"row than {max_skipped} (`max_skipped`)"
         )
     return state
+
+
+def _tell_memory(log: Log | Silence, step: Step) -> None:
+    memory = getattr(step, "memory", None)
+    if memory is not None:
+        state, working = (f"{count / 1e6:.3g} MB" for count in memory)
+        log.message(f"each device holds {state} of state, and {working} more while it computes")
 
 
 def _due(done: int, every: int, steps: int) -> bool:
@@ -167,7 +186,7 @@ class _Reader:
 
     def __init__(
         self,
-        log: Log,
+        log: Log | Silence,
         *,
         every: int,
         steps: int,
