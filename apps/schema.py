@@ -13,6 +13,7 @@ import json
 import math
 import os
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,6 +140,11 @@ def nearest(word: str, choices: Sequence[str]) -> str:
     return ""
 
 
+def shown(value: Any) -> str:
+    """Return a value for a message, cut short: one from a file may be of any size, even endless."""
+    return _REPR.repr(value)
+
+
 def flat(values: Mapping[str, Any], *, at: str = "") -> dict[str, Any]:
     """Return nested values by their dotted keys."""
     by_key = {}
@@ -210,6 +216,10 @@ def between(low: float, high: float, schema: Any, at: str, *names: str) -> None:
             raise ConfigError(f"{at}.{name} must lie between {low} and {high}, got {value}")
 
 
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 200
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 12
+
 _NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -224,7 +234,8 @@ def _build(schema: type[Schema], values: Mapping[str, Any], *, at: str, known: l
     """Build the schema; a misspelt key is looked up among the known ones, all of the whole."""
     hints, texts = typing.get_type_hints(schema), descriptions(schema)
     if unknown := [key for key in values if key not in hints]:
-        raise ConfigError(_unknown(f"{at}{unknown[0]}", known))
+        name = unknown[0] if isinstance(unknown[0], str) else shown(unknown[0])
+        raise ConfigError(_unknown(f"{at}{name[:200]}", known))
     arguments = {
         key: _convert(value, hints[key], key=f"{at}{key}", text=texts.get(key, ""), known=known)
         for key, value in values.items()
@@ -253,7 +264,7 @@ def _convert(value: Any, hint: Any, *, key: str, text: str, known: list[str]) ->
             return None
         if not isinstance(value, Mapping):
             raise ConfigError(
-                f"{key} holds settings of its own, got {value!r}; set {key}.… instead"
+                f"{key} holds settings of its own, got {shown(value)}; set {key}.… instead"
             )
         return _build(_chosen(inner, value, key=key), value, at=f"{key}.", known=known)
     for alternative in _alternatives(hint):
@@ -263,7 +274,7 @@ def _convert(value: Any, hint: Any, *, key: str, text: str, known: list[str]) ->
     choices = [str(c) for each in _alternatives(hint) for c in typing.get_args(each)]
     guess = nearest(value, choices) if isinstance(value, str) and choices else ""
     meaning = f" ({text})" if text else ""
-    raise ConfigError(f"{key} must be {expected(hint)}, got {value!r}{guess}{meaning}")
+    raise ConfigError(f"{key} must be {expected(hint)}, got {shown(value)}{guess}{meaning}")
 
 
 def _chosen(schemas: tuple[type, ...], values: Mapping[str, Any], *, key: str) -> type:
@@ -271,16 +282,17 @@ def _chosen(schemas: tuple[type, ...], values: Mapping[str, Any], *, key: str) -
     if "kind" not in values:
         return schemas[0]
     by_kind = {str(each.__dataclass_fields__["kind"].default): each for each in schemas}
-    kind = str(values["kind"])
+    kind = values["kind"] if isinstance(values["kind"], str) else shown(values["kind"])
     if kind not in by_kind:
         choices = ", ".join(by_kind)
         raise ConfigError(
-            f"{key}.kind must be one of {choices}, got {kind!r}{nearest(kind, list(by_kind))}"
+            f"{key}.kind must be one of {choices}, got {shown(kind)}{nearest(kind, list(by_kind))}"
         )
     return by_kind[kind]
 
 
 _NO_FIT = object()
+_EXACT = 2**53  # from here on a float no longer holds every whole number
 
 
 def _fit(value: Any, hint: Any) -> Any:
@@ -295,13 +307,30 @@ def _fit(value: Any, hint: Any) -> Any:
     if hint is types.NoneType:
         return None if value is None else _NO_FIT
     if hint is Path:
-        return Path(value) if isinstance(value, str | Path) else _NO_FIT
+        fits = isinstance(value, Path) or (isinstance(value, str) and _is_name(value))
+        return Path(value) if fits else _NO_FIT
+    if hint is str:
+        return value if isinstance(value, str) and "\0" not in value else _NO_FIT
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int and number:
-        return int(value) if math.isfinite(value) and value == int(value) else _NO_FIT  # 1e4
-    if hint is float and number:
-        return float(value) if math.isfinite(value) else _NO_FIT
-    return value if hint in (str, bool) and isinstance(value, hint) else _NO_FIT
+    if hint in (int, float) and number:
+        return _number(value, hint)
+    return value if hint is bool and isinstance(value, bool) else _NO_FIT
+
+
+def _number(value: float, hint: type) -> Any:
+    """Return the number in the type, 1e4 as a whole one too; `_NO_FIT` if it cannot be exact."""
+    if hint is float:
+        fits = isinstance(value, float) or abs(value) < _EXACT
+        return float(value) if fits and math.isfinite(value) else _NO_FIT
+    return int(value) if abs(value) < _EXACT and value == int(value) else _NO_FIT
+
+
+def _is_name(text: str) -> bool:
+    """Whether a file can be called so."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import PyTree
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from convt1d._activations import Snake, SnakeBeta
@@ -78,14 +79,20 @@ def load(folder: str | Path) -> Any:
 
     Raises:
         FileNotFoundError: if one of the two files is missing.
-        ValueError: if they do not belong together: every missing, unknown or misshapen array is
-            named.
+        ValueError: if one of them is damaged, or they do not belong together: every missing,
+            unknown or misshapen array is named.
 
     Example: see `save`.
     """
     description = load_description(folder)
-    template = eqx.filter_eval_shape(lambda: _build(description["model"], folder))
-    arrays = load_file(_existing(folder, WEIGHTS))
+    try:
+        template = eqx.filter_eval_shape(lambda: _build(description["model"]))
+    except Exception as error:  # whatever a constructor stumbles over, the file is what is wrong
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"{Path(folder, DESCRIPTION)} describes no model that can be built: {reason}"
+        ) from error
+    arrays = _read_arrays(_existing(folder, WEIGHTS))
     wanted = _arrays(template)
     problems = [
         *(f"{name} is missing" for name in wanted if name not in arrays),
@@ -119,7 +126,7 @@ def load_description(folder: str | Path) -> dict[str, Any]:
     path = _existing(folder, DESCRIPTION)
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}.") from error
     found = description.get("format") if isinstance(description, dict) else None
     if found != FORMAT:
@@ -134,6 +141,13 @@ def _existing(folder: str | Path, name: str) -> Path:
             f"{path} is not there: `folder` must be one that convt1d.save wrote."
         )
     return path
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged: {error}.") from error
 
 
 def _describe(value: Any) -> Any:
@@ -184,21 +198,20 @@ def _layer_arguments(layer: ConvTranspose1d) -> dict[str, Any]:
     return arguments
 
 
-def _build(description: Any, folder: str | Path) -> Any:
+def _build(description: Any) -> Any:
     """The module that a description stands for; its arrays are still to be filled."""
     if isinstance(description, list):
-        return tuple(_build(item, folder) for item in description)
+        return tuple(_build(item) for item in description)
     if not isinstance(description, dict):
         return description
-    kind = _CLASSES.get(description.get("class", ""))
+    named, given = description.get("class"), description.get("arguments")
+    kind = _CLASSES.get(named) if isinstance(named, str) else None
     if kind is None:
-        raise ValueError(
-            f"{Path(folder, DESCRIPTION)} names the class {description.get('class')!r}, which is "
-            f"none of {', '.join(_CLASSES)}."
-        )
-    arguments = dict(description["arguments"])
-    mask = arguments.pop("w_mask", None)
-    arguments = {name: _build(value, folder) for name, value in arguments.items()}
+        raise ValueError(f"it names the class {named!r}, which is none of {', '.join(_CLASSES)}")
+    if not isinstance(given, dict):
+        raise ValueError(f"a {named} has its arguments by name, got {given!r}")
+    mask = given.get("w_mask")
+    arguments = {name: _build(value) for name, value in given.items() if name != "w_mask"}
     if mask is not None:
         arguments["w_mask"] = np.asarray(mask["values"], mask["dtype"])
     if arguments.pop("param_type", None) == "Frozen":
