@@ -27,7 +27,7 @@ def stored_signal(folder: Path) -> Signal:
     """
     try:
         return Signal.from_dict(json.loads((folder / SIGNAL).read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{folder / SIGNAL} is missing or damaged: {error}") from error
 
 

@@ -35,6 +35,8 @@ def damage(folder: Path, parts: Collection[str] | None = None) -> str | None:
         folder: The folder.
         parts: Subfolders to look at; all of them when None.
     """
+    if link := _first_link(folder):
+        return f"{link} is a link"  # it could lead out of the run folder
     try:
         digests: dict[str, str] = json.loads((folder / SEAL).read_bytes())["sha256"]
         for name, digest in digests.items():
@@ -48,8 +50,18 @@ def damage(folder: Path, parts: Collection[str] | None = None) -> str | None:
         return f"{Path(error.filename).relative_to(folder).as_posix()} is missing"
     except OSError as error:
         return f"{error.filename} cannot be read: {error.strerror}"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{SEAL} is not as it was written"
+    return None
+
+
+def _first_link(folder: Path) -> str | None:
+    if folder.is_symlink():
+        return folder.name
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if (path := Path(place, name)).is_symlink():
+                return path.relative_to(folder).as_posix()
     return None
 
 

@@ -157,9 +157,45 @@ def unreadable(path: Path) -> str | None:
         json.loads((path / "_CHECKPOINT_METADATA").read_bytes())
     except FileNotFoundError:
         pass  # nothing that is restored depends on it
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "_CHECKPOINT_METADATA is not as it was written"
-    return integrity.damage(path, parts=("meta", "metrics"))
+    if reason := integrity.damage(path, parts=("meta", "metrics")):
+        return reason
+    try:
+        sound = _is_description(json.loads((path / "meta" / "metadata").read_bytes()), path.name)
+    except (OSError, ValueError, RecursionError):
+        sound = False
+    return None if sound else "meta/metadata is not a description of it"
+
+
+def _is_description(meta: Any, name: str) -> bool:
+    """Whether this is what `Checkpoints` writes; of a newer format no more is known."""
+    if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
+        return False
+    if meta["format"] > FORMAT:
+        return True
+    best, metrics, arrays = (meta.get(key) for key in ("best", "metrics", "arrays"))
+    return (
+        str(meta.get("step")) == name
+        and isinstance(best, dict)
+        and isinstance(best.get("metric"), str | None)
+        and isinstance(metrics, dict)
+        and all(isinstance(value, int | float) for value in metrics.values())
+        and isinstance(arrays, dict)
+        and all(isinstance(arrays.get(item), dict) for item in ("train", "ema"))
+        and all(map(_is_shape, [*arrays["train"].values(), *arrays["ema"].values()]))
+    )
+
+
+def _is_shape(entry: Any) -> bool:
+    """Whether this is a dtype and a shape."""
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and isinstance(entry[0], str)
+        and isinstance(entry[1], list)
+        and all(isinstance(size, int) for size in entry[1])
+    )
 
 
 def restore_ema(
@@ -192,12 +228,14 @@ def restore_ema(
     for number in _candidates(folder, step):
         path = folder / str(number)
         try:
-            reason = integrity.damage(path, parts=("meta", "ema"))
+            reason = unreadable(path) or integrity.damage(path, parts=("ema",))
             if reason is None:
                 meta = read_meta(folder, number)
                 return number, _read_players(path, meta, models, averaged=averaged)
-        except (OSError, ValueError) as error:  # a training run may delete it meanwhile
-            reason = str(error).splitlines()[0]
+        except CheckpointError:
+            raise
+        except Exception as error:  # orbax's of any kind; a training run may delete it meanwhile
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         reasons.append(f"{number}: {reason}")
         _logger.warning(f"checkpoint {number} is damaged ({reason}): passed over")
     raise CheckpointError(
@@ -218,7 +256,9 @@ def _candidates(folder: Path, step: int | str | None) -> list[int]:
         ]
         rule = metas[-1]["best"] if metas else {"metric": None, "mode": "min"}
         judged = [meta for meta in metas if rule["metric"] in meta["metrics"]]
-        judged.sort(key=lambda meta: meta["metrics"][rule["metric"]], reverse=rule["mode"] == "max")
+        judged.sort(
+            key=lambda meta: meta["metrics"][rule["metric"]], reverse=rule.get("mode") == "max"
+        )
         if metas and not judged:
             raise CheckpointError(
                 f"no checkpoint in {folder} was evaluated, so none is best: take the newest"
