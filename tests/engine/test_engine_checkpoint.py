@@ -1,6 +1,5 @@
 import errno
 import json
-import logging
 import math
 import os
 import shutil
@@ -39,18 +38,6 @@ def save_steps(run, steps, metrics=None, **options):
             states[step] = state
             assert checkpoints.save(step, state, (metrics or {}).get(step))
     return states
-
-
-def data_file(folder, item="train"):
-    files = [path for path in (folder / item).rglob("*") if path.is_file()]
-    return max(files, key=lambda path: path.stat().st_size)
-
-
-def flip(path, bit=None):
-    content = bytearray(path.read_bytes())
-    bit = len(content) * 4 if bit is None else bit
-    content[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(content)
 
 
 # what is saved comes back
@@ -152,18 +139,6 @@ def test_a_newer_format_is_refused(toy):
 # which are kept
 
 
-def test_the_newest_and_the_best_are_kept_also_over_a_restart(toy):
-    quality = {1: 0.5, 2: 0.1, 3: 0.4, 4: 0.3, 5: math.nan, 6: 0.6, 7: 0.2}
-    metrics = {step: {"test/distance": value} for step, value in quality.items()}
-    options = {"keep_latest": 2, "keep_best": 1, "best_metric": "test/distance"}
-    save_steps(toy, [1, 2, 3, 4], metrics, **options)
-    assert sorted(p.name for p in toy.checkpoints.glob("[0-9]*")) == ["2", "3", "4"]
-    save_steps(toy, [5, 6], metrics, **options)
-    save_steps(toy, [7], metrics, **options)
-    assert sorted(p.name for p in toy.checkpoints.glob("[0-9]*")) == ["2", "6", "7"]
-    assert restore_ema(toy.checkpoints, toy.models, step="best")[0] == 2
-
-
 def test_a_checkpoint_no_longer_kept_goes_in_one_step(toy, monkeypatch):
     monkeypatch.setattr(Checkpoints, "_remove_leftovers", lambda self: None)
     save_steps(toy, [1, 2], keep_latest=1)
@@ -181,96 +156,7 @@ def test_the_best_can_be_the_largest_and_steps_without_a_metric_are_none(toy):
     assert restore_ema(toy.checkpoints, toy.models, step="best")[0] == 2
 
 
-# damage
-
-
-def truncate(step):
-    path = data_file(step)
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def delete_description(step):
-    (step / "meta" / "metadata").unlink()
-
-
-def flip_description(step):
-    flip(step / "meta" / "metadata")
-
-
-def flip_metrics(step):
-    flip(step / "metrics" / "metrics", 0)
-
-
-def garble_orbax(step):
-    (step / "_CHECKPOINT_METADATA").write_bytes(b"\x00{")
-
-
-def empty(step):
-    shutil.rmtree(step)
-    step.mkdir()
-
-
-DAMAGES = {
-    "data truncated": truncate,
-    "one bit of the data flipped": lambda step: flip(data_file(step)),
-    "one bit of the averages flipped": lambda step: flip(data_file(step, "ema"), 3),
-    "manifest missing": lambda step: (step / "train" / "manifest.ocdbt").unlink(),
-    "manifest flipped": lambda step: flip(step / "ema" / "manifest.ocdbt"),
-    "tree description flipped": lambda step: flip(step / "train" / "_METADATA"),
-    "folder emptied": empty,
-    "description missing": delete_description,
-    "description flipped": flip_description,
-    "metrics flipped": flip_metrics,
-    "seal missing": lambda step: (step / "integrity.json").unlink(),
-    "seal flipped": lambda step: flip(step / "integrity.json"),
-    "orbax description garbled": garble_orbax,
-}
-
-
-@pytest.mark.parametrize("spoil", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_checkpoint_is_named_set_aside_and_passed_over(toy, caplog, spoil):
-    metrics = {step: {"loss": 1.0} for step in (10, 20)}
-    saved = save_steps(toy, [10, 20], metrics, best_metric="loss")
-    spoil(toy.checkpoints / "20")
-    with (
-        caplog.at_level(logging.WARNING),
-        Checkpoints(toy.checkpoints, best_metric="loss") as again,
-    ):
-        found = again.restore(toy.fresh())
-        assert found is not None
-        assert found[0] == 10
-        assert same_bits(found[1], saved[10])
-        lines = [record.message for record in caplog.records if record.name.startswith("apps")]
-        assert len(lines) == 1
-        assert lines[0].startswith("checkpoint 20 is damaged (")
-        assert "set aside as 20.bad" in lines[0]
-        assert (toy.checkpoints / "20.bad").is_dir()
-        # the number is free again
-        assert again.save(20, saved[20], force=True)
-    with Checkpoints(toy.checkpoints) as third:
-        found = third.restore(toy.fresh())
-    assert found is not None
-    assert found[0] == 20
-
-
-def test_damage_twice_at_the_same_step_keeps_both(toy):
-    for _ in range(2):
-        save_steps(toy, [10, 20])
-        truncate(toy.checkpoints / "20")
-        with Checkpoints(toy.checkpoints) as checkpoints:
-            checkpoints.restore(toy.fresh())
-    assert {p.name for p in toy.checkpoints.glob("*.bad*")} == {"20.bad", "20.bad-2"}
-
-
-@pytest.mark.parametrize("spoil", [truncate, empty], ids=["data", "description"])
-def test_when_every_checkpoint_is_damaged_nothing_begins_anew(toy, spoil):
-    save_steps(toy, [10, 20])
-    for step in (10, 20):
-        spoil(toy.checkpoints / str(step))
-    said = r"every checkpoint in .* is damaged \(10: "
-    with pytest.raises(CheckpointError, match=said), Checkpoints(toy.checkpoints) as again:
-        again.restore(toy.fresh())
-    assert sorted(p.name for p in toy.checkpoints.glob("[0-9]*")) == ["10", "20"]
+# damage is done in tests/faults/test_damage.py
 
 
 def test_what_a_killed_save_left_behind_is_removed(toy):
@@ -433,17 +319,6 @@ def test_a_player_without_an_average_is_read_as_it_was_trained(tmp_path):
     assert np.all(np.asarray(players["decoder"].weight) == 1)
     assert same_bits(players["critic"], models["critic"])
     assert restore_ema(tmp_path, {"decoder": models["decoder"]})[1].keys() == {"decoder"}
-
-
-def test_reading_passes_over_damage_and_changes_nothing(toy, caplog):
-    save_steps(toy, [10, 20])
-    flip(data_file(toy.checkpoints / "20", "ema"))
-    before = sorted(p.name for p in toy.checkpoints.iterdir())
-    assert restore_ema(toy.checkpoints, toy.models)[0] == 10
-    assert "checkpoint 20 is damaged (ema/" in caplog.text
-    with pytest.raises(CheckpointError, match=r"no checkpoint 20 in .* can be used \(20: ema/"):
-        restore_ema(toy.checkpoints, toy.models, step=20)
-    assert sorted(p.name for p in toy.checkpoints.iterdir()) == before
 
 
 def test_a_run_may_be_read_while_it_trains(toy):
