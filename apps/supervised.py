@@ -50,8 +50,7 @@ def run(main: Main, words: Sequence[str], *, who: str) -> int:
     code = child.exitcode or 0
     if code >= 0:
         return code
-    if found := re.search(r"detected fatal errors|Failed to send RPC to coordination", output):
-        del found
+    if "distributed service detected fatal errors" in output:
         lost = re.search(r"stopped sending heartbeats\):\s*\n([0-9, ]+)", output)
         other = f"process {lost[1].strip()} was lost" if lost else "the first process was lost"
         print(f"{who} ends: {other}. {ADVICE}", file=sys.stderr)

@@ -54,7 +54,7 @@ def main(words: list[str] | None = None) -> int:
     def job(wanted: Config) -> int:
         if wanted.distributed.coordinator is None:
             return train(wanted)
-        if (wanted.run is not None and "-m" in words) or "--multirun" in words:
+        if not {"-m", "--multirun"}.isdisjoint(words):
             raise ConfigError(
                 "several processes train one run: start each run of a sweep by itself"
             )
