@@ -1,15 +1,20 @@
 """Signals through the model and back."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from apps import build
+from apps import build, pictures
 from apps.build import Trained
 from apps.data import fixed_batch
-from apps.modes import inputs, made
+from apps.data.audio import check_channels, mix
+from apps.data.stream_files import Opened, open_file, open_writer
+from apps.modes import inputs, made, streamed
+from apps.modes.blocks import Beginning, limited
 from apps.modes.inputs import Array
 from apps.modes.made import Made
 from apps.modes.wanted import Generate
@@ -18,11 +23,11 @@ from apps.schema import ConfigError
 
 
 def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> list[Path]:
-    """Take files, or test records, through the model and back."""
+    """Take files, or test records, through the model and back; sound of any length."""
+    if wanted.input is not None and run.signal.kind == "audio":
+        return _sounds(wanted, run, folder, console)
     given = _given(wanted, run, console)
-    quiet = len(given) == 1 or not console.is_terminal
-    steps = track(given.items(), "reconstructing", console=console, transient=True, disable=quiet)
-    rows = [Made(name, reconstruct(run, each), each) for name, each in steps]
+    rows = [Made(name, reconstruct(run, each), each) for name, each in _shown(given, console)]
     return made.write(folder, rows, run=run, wanted=wanted)
 
 
@@ -48,6 +53,66 @@ def reconstruct(run: Trained, signal: Array) -> Array:
     return run.signal.unscale(back * level)
 
 
+def _sounds(wanted: Generate, run: Trained, folder: Path, console: Console) -> list[Path]:
+    """Take recordings from file to file; in memory is a short one, or a piece of a long one."""
+    paths = _paths(wanted, run, console)
+    stems = dict(zip(made.stems(list(paths)), paths.items(), strict=True))
+    rows, files = [], []
+    for stem, (name, path) in _shown(stems, console):
+        opened = open_file(path)
+        check_channels(path, opened.channels, run.signal.channels)
+        targets = [folder / f"{stem}-{what}.wav" for what in ("reconstruction", "reference")]
+        files += targets
+        if streamed.is_long(opened.length(run.signal.rate), run):
+            back, given = _long(opened, run), _blocks(opened, run)
+        else:
+            whole = inputs.read(path, run)
+            back, given = iter([reconstruct(run, whole)]), iter([whole])
+        rows.append(_write(name, back, given, targets, run))
+    overview = pictures.save(pictures.grid(rows, rate=run.signal.rate), folder / "overview.png")
+    return [overview, *files, made.note(folder, run=run, wanted=wanted, names=list(paths))]
+
+
+def _long(opened: Opened, run: Trained) -> Iterator[Array]:
+    """What `reconstruct` makes of a recording, in blocks."""
+    peak = getattr(run.config.data, "peak", None)
+    # Of the sound as the model hears it: mixed and resampled.
+    loudest = max(float(np.abs(each).max()) for each in _blocks(opened, run)) if peak else 0.0
+    level = np.float32(loudest / peak if peak and loudest else 1.0)
+    given = (each / level for each in _blocks(opened, run))
+    back = limited(streamed.reconstructed(given, run), opened.length(run.signal.rate))
+    return (each * level for each in back)
+
+
+def _blocks(opened: Opened, run: Trained) -> Iterator[Array]:
+    for block in opened.blocks(rate=run.signal.rate):
+        yield mix(block, run.signal.channels, path=opened.path)
+
+
+def _write(
+    name: str,
+    back: Iterator[Array],
+    given: Iterator[Array],
+    targets: list[Path],
+    run: Trained,
+) -> pictures.Comparison:
+    """Write a reconstruction and what it is of; the beginnings of both, to be seen."""
+    shown = []
+    for blocks, target in zip((back, given), targets, strict=True):
+        beginning = Beginning()
+        with open_writer(target, channels=run.signal.channels, rate=run.signal.rate) as file:
+            for block in blocks:
+                file.write(beginning.passed(block))
+        shown.append(beginning.samples)
+    return pictures.Comparison(name, *shown)
+
+
+def _shown(given: dict[str, Any], console: Console) -> Iterator[tuple[str, Any]]:
+    quiet = len(given) == 1 or not console.is_terminal
+    items = given.items()
+    yield from track(items, "reconstructing", console=console, transient=True, disable=quiet)
+
+
 def _given(wanted: Generate, run: Trained, console: Console) -> dict[str, Array]:
     """Signals by name."""
     if wanted.input is None:
@@ -60,10 +125,14 @@ def _given(wanted: Generate, run: Trained, console: Console) -> dict[str, Array]
         batch = fixed_batch(records, wanted.count)
         names = [records.name(index * len(records) // len(batch)) for index in range(len(batch))]
         return {n: run.signal.unscale(each) for n, each in zip(names, batch, strict=True)}
+    return {name: inputs.read(path, run) for name, path in _paths(wanted, run, console).items()}
+
+
+def _paths(wanted: Generate, run: Trained, console: Console) -> dict[str, Path]:
+    """The files asked for, by what they are called below the folder."""
+    assert wanted.input is not None
     paths = inputs.signal_files(wanted.input, run)
     if len(paths) > wanted.count:
         console.print(f"the first {wanted.count} of {len(paths)} files (count= takes more)")
     root = wanted.input if wanted.input.is_dir() else wanted.input.parent
-    return {
-        path.relative_to(root).as_posix(): inputs.read(path, run) for path in paths[: wanted.count]
-    }
+    return {path.relative_to(root).as_posix(): path for path in paths[: wanted.count]}

@@ -18,6 +18,7 @@ from apps.build import Trained
 from apps.data.audio import AUDIO_SUFFIXES
 from apps.data.stream_files import BLOCK, Opened, open_file, open_writer
 from apps.modes import inputs, made
+from apps.modes.blocks import Beginning
 from apps.modes.wanted import Generate
 from apps.schema import ConfigError
 from convt1d import Stream
@@ -102,7 +103,7 @@ def _upsample(
     length = opened.length(low_rate)
     size = max(1, min(BLOCK // opened.channels, length))
     columns, samples = opened.columns, factor * length
-    before, after, peak = _Beginning(PICTURED // factor), _Beginning(PICTURED), 0.0
+    before, after, peak = Beginning(PICTURED // factor), Beginning(PICTURED), 0.0
     low = (
         before.passed(_to_model(block, run, level))
         for block in opened.blocks(rate=low_rate, size=size)
@@ -121,28 +122,8 @@ def _upsample(
             bar.advance(task, len(block))
     if target.suffix == ".wav" and peak > 1:
         console.print(f"{target.name}: the peak {peak:.3g} is above 1 and was clipped")
-    _draw(before.signal, after.signal, picture, run=run, name=opened.path.name)
+    _draw(before.samples[:, 0], after.samples[:, 0], picture, run=run, name=opened.path.name)
     return target
-
-
-class _Beginning:
-    """Keeps the first channel of the first samples that pass."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._pieces, self._held = most, list[Array](), 0
-
-    def passed(self, block: Array) -> Array:
-        """The block as it is, after its beginning was kept."""
-        kept = block[: self._most - self._held, 0].copy()
-        if len(kept):
-            self._pieces.append(kept)
-            self._held += len(kept)
-        return block
-
-    @property
-    def signal(self) -> Array:
-        """What was kept."""
-        return np.concatenate(self._pieces)
 
 
 def _draw(low: Array, high: Array, path: Path, *, run: Trained, name: str) -> None:

@@ -1,7 +1,6 @@
 """Sound from mel spectra, or from the spectra of sound: any length, at constant memory."""
 
 import functools
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -20,16 +18,12 @@ from apps.build import Trained
 from apps.data.audio import AUDIO_SUFFIXES
 from apps.data.stream_files import Opened, open_file, open_writer
 from apps.modes import inputs, made
+from apps.modes.blocks import PORTIONS, Beginning, Block, filled, portions
 from apps.modes.wanted import Generate
 from apps.schema import ConfigError
 from convt1d.models import MelFrontEnd, Vocoder
 
 SPECTRA = ".npy"
-# Frames vocoded at once. Whatever the length of a file, these three are all that is compiled.
-PORTIONS = (256, 16, 1)
-SHOWN = 1 << 17  # samples of a file that its picture holds: all of it would not fit in memory
-
-Block = NDArray[np.floating[Any]]  # (samples or frames, channels)
 
 
 def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> list[Path]:
@@ -84,14 +78,15 @@ def vocode(
     """
     front_end = model.mel
     if not spectra:
-        blocks = _reflected(_whole_hops(blocks, front_end, channels=channels), front_end.reach)
+        whole = filled(blocks, hop=front_end.hop, least=max(front_end.reach) + 1)
+        blocks = _reflected(whole, front_end.reach)
     stream = convt1d.stream(model)
     state = stream.init(batch=channels, dtype=jnp.float32)
     due = stream.latency  # samples at the beginning that belong to no output
 
     made_by = None if spectra else front_end
     hop, overlap = (1, 0) if spectra else (front_end.hop, front_end.n_fft - front_end.hop)
-    for window in _windows(blocks, hop=hop, overlap=overlap):
+    for window in portions(blocks, PORTIONS, hop=hop, overlap=overlap):
         given = window[None] if spectra else window.T[..., None]
         state, sound = _step(stream, made_by, state, jnp.asarray(given, jnp.float32))
         yield np.asarray(sound)[:, due:, 0].T
@@ -122,40 +117,21 @@ def _vocode_file(
     channels = 1 if spectra else opened.channels
     length = _samples(opened, run)
     level = _level(opened, run)
-    before, after = _Beginning(channels), _Beginning(channels)
+    before, after = Beginning(), Beginning()
 
     def blocks() -> Iterator[Block]:
         size = PORTIONS[0] * (1 if spectra else run.model.hop)
         for block in opened.blocks(rate=None if spectra else rate, size=size):
-            if not spectra:
-                before.add(block)
-            yield block / np.float32(level)
+            yield (block if spectra else before.passed(block)) / np.float32(level)
 
     left = length
     with open_writer(path, channels=channels, rate=rate, samples=length) as file:
         for sound in vocode(run.model, blocks(), channels=channels, spectra=spectra):
-            kept = (sound * np.float32(level))[:left]
+            kept = after.passed((sound * np.float32(level))[:left])
             file.write(kept)
-            after.add(kept)
             left -= len(kept)
             advance(len(kept))
-    return pictures.Comparison(name, after.samples(), None if spectra else before.samples())
-
-
-class _Beginning:
-    """The first samples of what comes in blocks."""
-
-    def __init__(self, channels: int) -> None:
-        self._blocks: list[Block] = [np.zeros((0, channels), np.float32)]
-        self._left = SHOWN
-
-    def add(self, block: Block) -> None:
-        if self._left:
-            self._blocks.append(block[: self._left])
-            self._left -= len(self._blocks[-1])
-
-    def samples(self) -> Block:
-        return np.concatenate(self._blocks)
+    return pictures.Comparison(name, after.samples, None if spectra else before.samples)
 
 
 def _checked(opened: Opened, front_end: MelFrontEnd) -> Opened:
@@ -184,18 +160,6 @@ def _level(opened: Opened, run: Trained) -> float:
     return opened.peak / peak if peak and opened.peak and not _is_spectra(opened) else 1.0
 
 
-def _whole_hops(
-    blocks: Iterable[Block], front_end: MelFrontEnd, *, channels: int
-) -> Iterator[Block]:
-    """The blocks, and zeros up to whole hops and to a length that can be reflected."""
-    length = 0
-    for block in blocks:
-        length += len(block)
-        yield block
-    least = max(length, max(front_end.reach) + 1)
-    yield np.zeros((math.ceil(least / front_end.hop) * front_end.hop - length, channels))
-
-
 def _reflected(blocks: Iterable[Block], reach: tuple[int, int]) -> Iterator[Block]:
     """The blocks, with as many samples reflected at the beginning and at the end."""
     before, after = reach
@@ -213,17 +177,3 @@ def _reflected(blocks: Iterable[Block], reach: tuple[int, int]) -> Iterator[Bloc
             waiting = []
     assert last is not None
     yield last[-after - 1 : -1][::-1]
-
-
-def _windows(blocks: Iterable[Block], *, hop: int, overlap: int) -> Iterator[Block]:
-    """All whole hops in portions of so many, each with what its last ones reach over."""
-    held: Block | None = None
-    for block in blocks:
-        held = block if held is None else np.concatenate([held, block])
-        while len(held) >= PORTIONS[0] * hop + overlap:
-            yield held[: PORTIONS[0] * hop + overlap]
-            held = held[PORTIONS[0] * hop :]
-    for portion in PORTIONS[1:]:
-        while held is not None and len(held) >= portion * hop + overlap:
-            yield held[: portion * hop + overlap]
-            held = held[portion * hop :]

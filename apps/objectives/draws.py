@@ -1,7 +1,7 @@
 """Latents drawn for people to see and metrics to measure; arrays laid where a model is."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -33,6 +33,29 @@ def normal(count: int, *, steps: int, latent: int, seed: int) -> Signals:
     return jax.device_get(drawn)
 
 
+def normal_blocks(
+    index: int, *, steps: int, latent: int, seed: int, size: int
+) -> Iterator[Signals]:
+    """One standard normal latent, of any length, block by block.
+
+    It is another one than `normal` draws, and depends on the seed, the index, latent and size
+    alone: one of more steps begins with the same.
+
+    Args:
+        index: The draw's number.
+        steps: Of the latent.
+        latent: Channels.
+        seed: Chooses the draws; from 0, below 2³².
+        size: Steps of a block.
+
+    Yields:
+        Host arrays of shape (size, latent), the last perhaps shorter.
+    """
+    for number, at in enumerate(range(0, steps, size)):
+        place = jax.device_put(np.asarray([seed, index, number], np.uint32))
+        yield jax.device_get(_block(place, size=size, latent=latent))[: steps - at]
+
+
 def beside(model: Any, array: NDArray[Any]) -> Array:
     """Lay a host array where the model is, over its devices if they divide the first axis."""
     leaf = next(leaf for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.Array))
@@ -50,3 +73,10 @@ def _normal(
 ) -> Float[Array, "count steps latent"]:
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.arange(count))
     return jax.vmap(lambda key: jax.random.normal(key, (steps, latent), jnp.float32))(keys)
+
+
+@functools.partial(jax.jit, static_argnames=("size", "latent"))
+def _block(place: UInt32[Array, "3"], *, size: int, latent: int) -> Float[Array, "size latent"]:
+    seed, index, number = place
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), index), number)
+    return jax.random.normal(key, (size, latent), jnp.float32)
