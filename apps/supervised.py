@@ -20,6 +20,10 @@ from types import FrameType
 from typing import Any
 
 _FORWARDED = ("SIGTERM", "SIGINT", "SIGUSR1")
+_NOT_MET = (
+    "the others did not come within distributed.patience seconds. Start all of them, with one "
+    "distributed.coordinator and a distributed.rank each, and see that they can reach it"
+)
 _SHOWN = 20  # last lines of native output, where no better words are known
 
 Main = Callable[[list[str]], int]
@@ -50,6 +54,9 @@ def run(main: Main, words: Sequence[str], *, who: str) -> int:
     code = child.exitcode or 0
     if code >= 0:
         return code
+    if "distributed service detected fatal errors" in output and "RegisterTask" in output:
+        print(f"{who} ends: {_NOT_MET}", file=sys.stderr)
+        return 1
     if "distributed service detected fatal errors" in output:
         lost = re.search(r"stopped sending heartbeats\):\s*\n([0-9, ]+)", output)
         other = f"process {lost[1].strip()} was lost" if lost else "the first process was lost"

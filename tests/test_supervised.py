@@ -18,6 +18,7 @@ UNAVAILABLE: The following tasks are unhealthy (stopped sending heartbeats):
 3
 *** Check failure stack trace: ***
 """
+LATE = "JAX distributed service detected fatal errors. DEADLINE_EXCEEDED\n\nRPC: /x/RegisterTask\n"
 LEADER = (
     "the JAX distributed service detected fatal errors. Failed to send RPC to coordination service."
 )
@@ -53,6 +54,7 @@ def test_words_and_the_exit_code_come_through_and_native_noise_does_not(capfd):
     [
         (ABORTED, 1, "process 1 ends: process 3 was lost. Saved checkpoints are kept: start all"),
         (LEADER, 1, "process 1 ends: the first process was lost. Saved checkpoints are kept"),
+        (LATE, 1, "process 1 ends: the others did not come within distributed.patience seconds"),
         ("a bug\n", 128 + signal.SIGABRT, "a bug\nprocess 1 was ended by SIGABRT"),
     ],
 )

@@ -119,7 +119,8 @@ def join(
         patience: Seconds to wait for the others.
 
     Raises:
-        ValueError: if nothing here says who the others are, or they do not come.
+        ValueError: if nothing here says who the others are, or the address cannot be used. If they
+            do not come, JAX ends the process.
     """
     # Its handler of SIGTERM would take the place of ours, which knows three signals.
     jax.config.update("jax_enable_preemption_service", False)  # noqa: FBT003
@@ -132,16 +133,16 @@ def join(
             initialization_timeout=patience,
         )
     except (ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         if coordinator == "auto":
             raise ValueError(
                 f"distributed.coordinator=auto finds neither SLURM, Open MPI nor Kubernetes here "
-                f"({_first_line(error)}): give host:port, distributed.processes and "
-                f"distributed.rank, or null for one process"
+                f"({reason}): give host:port, distributed.processes and distributed.rank, or null "
+                f"for one process"
             ) from error
         raise ValueError(
-            f"the {processes} processes did not meet at distributed.coordinator={coordinator} "
-            f"within {patience} s ({_first_line(error)}): start all of them, with ranks 0 to "
-            f"{(processes or 1) - 1} and this address"
+            f"the {processes} processes cannot meet at distributed.coordinator={coordinator}: "
+            f"{reason}"
         ) from error
     from jax._src.distributed import global_state  # no public name; orbax takes it from here too
 
@@ -152,7 +153,3 @@ def is_loss(error: BaseException) -> bool:
     """Returns whether an error says that another process is gone."""
     words = ("Gloo", "NCCL", "UNAVAILABLE", "Connection", "heartbeat", "oordination")
     return any(word in str(error) for word in words)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
