@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from machine import BUSY
+from readme import HOME, README, between, table
 
 Found = Mapping[str, Any]
-HOME = Path(__file__).resolve().parents[1]
 TABLES = HOME / "scripts" / "tables"
 BEGIN, END = "<!-- measured: python scripts/report.py -->\n", "<!-- end of measured -->\n"
 
@@ -94,11 +94,6 @@ def _versions(versions: Mapping[str, Mapping[str, str]]) -> str:
     return ", ".join(words) + "."
 
 
-def _table(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *body])
-
-
 def _rivals(found: Found, each: str) -> list[str]:
     measured = {side for row in found["rows"] for side in row["ms"][each]}
     return [side for side in found["sides"][1:] if side in measured]
@@ -129,7 +124,7 @@ def _means(found: Found, each: str) -> str:
             else:
                 cells.append(f"{_times(geometric_mean(ratios))} ({_times(min(ratios))})")
         body.append(cells)
-    return _table(header, body)
+    return table(header, body)
 
 
 def _cases(found: Found, each: str, rows: Sequence[Mapping[str, Any]] | None = None) -> str:
@@ -155,7 +150,7 @@ def _cases(found: Found, each: str, rows: Sequence[Mapping[str, Any]] | None = N
                     f"{theirs:.3g} ({_percent(factor) if side == floor else _times(factor)})"
                 )
         body.append(cells)
-    return _table(["case", *sizes, first, *timed, *sides], body)
+    return table(["case", *sizes, first, *timed, *sides], body)
 
 
 def _left_out(found: Found) -> list[str]:
@@ -207,11 +202,8 @@ def summary(folder: Path) -> str:
 
 def with_summary(readme: str, folder: Path) -> str:
     """The README's text with the summary of these tables between its marks."""
-    before, rest = readme.split(BEGIN)
-    after = rest.split(END)[1]
-    return before + BEGIN + "\n" + summary(folder) + END + after
+    return between(readme, BEGIN, END, "\n" + summary(folder))
 
 
 if __name__ == "__main__":
-    README = HOME / "README.md"
     README.write_text(with_summary(README.read_text(encoding="utf-8"), TABLES), encoding="utf-8")
