@@ -94,6 +94,8 @@ def _read_npy(path: str | os.PathLike[str], file: IO[bytes], size: int) -> np.nd
         )
     if dtype.kind not in "fiub":
         raise FileError(path, f"holds {dtype} and not real numbers")
+    if min(shape, default=0) < 0:
+        raise FileError(path, f"has the shape {shape}")
     count = math.prod(shape)
     promised, held = count * dtype.itemsize, size - file.tell()
     if promised > held:

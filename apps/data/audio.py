@@ -15,6 +15,7 @@ import soxr
 from jaxtyping import Float32
 
 from apps.data.checks import FileError, UnopenedError
+from apps.data.ogg import check_pages
 
 Samples = Float32[np.ndarray, "samples channels"]
 
@@ -95,7 +96,8 @@ def _fault(path: str | os.PathLike[str], error: soundfile.LibsndfileError) -> Fi
     except OSError as reason:
         return UnopenedError(path, f"cannot be opened: {reason.strerror}")
     kind = UnopenedError if error.code == _SYSTEM_ERROR else FileError
-    return kind(path, f"cannot be read as sound: {error.error_string}")
+    said = error.error_string.removeprefix("Error : ")
+    return kind(path, f"cannot be read as sound: {said}")
 
 
 def examine(path: str | os.PathLike[str]) -> AudioInfo:
@@ -214,6 +216,8 @@ def _check_header(path: str | os.PathLike[str], sound: soundfile.SoundFile) -> N
                 raise FileError(
                     path, f"is cut off: {promised} {unit} are promised and {held} are there"
                 )
+    if sound.format == "OGG":
+        check_pages(path)
     if sound.frames <= 0:
         raise FileError(path, "holds no samples (0 frames)")
 

@@ -291,11 +291,12 @@ def _report(root: Path, bad: Sequence[tuple[str, str]], tried: int, on_bad: str)
     if len(bad) > _LISTED:
         lines.append(f"  and {len(bad) - _LISTED} more")
     listing = "\n".join(lines)
+    files = "1 file" if len(bad) == 1 else f"{len(bad)} files"
     if on_bad == "refuse":
         raise ValueError(
-            f"{root}: {len(bad)} files cannot be used (on_bad='skip' leaves them out):\n{listing}"
+            f"{root}: {files} cannot be used (on_bad='skip' leaves them out):\n{listing}"
         )
-    _LOG.warning("%s: %d files left out, of %d tried:\n%s", root, len(bad), tried, listing)
+    _LOG.warning("%s: %s left out, of %d tried:\n%s", root, files, tried, listing)
 
 
 def _plan(

@@ -25,7 +25,7 @@ from apps.user_cache import user_cache
 Finding: TypeAlias = AudioInfo | FileError
 """What a file holds, or why it cannot be used."""
 
-_FORMAT = 1
+_FORMAT = 1  # another one whenever `examine` finds other faults than before
 _TELL_EVERY = 5.0  # seconds between two lines of progress
 _SAVE_EVERY = 60.0  # seconds of work that a kill may undo
 # Written twice within one tick of the file system's clock, a file could change and keep its
