@@ -53,7 +53,8 @@ def page(door: Door, schema: type, folders: Sequence[Path] = (), *, topic: str =
         ]
         choices = ["Experiments, each a whole run:", *_choices(folders, "experiment")]
         choices += ["", "Groups, the parts to choose:", *parts]
-        head = f"Settings (more by --help {', --help '.join(t for t in topics if t != 'train')}):"
+        others = ", ".join(each for each in topics if each != "train")
+        head = f"Settings (more by --help GROUP: {others}):"
     else:
         usage, choices, head = "[KEY=VALUE …]", [], "Settings:"
     shown = [each for each in listed if each.key.partition(".")[0] not in {*topics} - {"train"}]
