@@ -22,7 +22,7 @@ NUMBERS = ("numpy", "jaxtyping")
 JAX = (*NUMBERS, "jax", "equinox")
 GROUND = (
     *("convt1d", "apps.engine", "apps.data", "apps.metrics", "apps.pictures"),
-    *("apps.command_line", "apps.manual", "apps.config", "apps.schema"),
+    *("apps.command_line", "apps.manual", "apps.config", "apps.schema", "apps.supervised"),
 )
 BUILT = (*GROUND, "apps.objectives", "apps.build")
 UNDER_THE_DOORS = (*BUILT, "apps.modes", "apps.modes.wanted")
@@ -34,6 +34,7 @@ ROOMS = {
     "convt1d._geometry": Room(),
     "apps": Room(),
     "apps.user_cache": Room(),
+    "apps.supervised": Room(),
     "apps.pictures": Room(packages=(*NUMBERS, "matplotlib", "scipy")),
     "apps.data": Room(("apps.user_cache",), (*NUMBERS, "scipy", "grain", "soundfile", "soxr")),
     "apps.metrics": Room(packages=(*NUMBERS, "scipy")),
