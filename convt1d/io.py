@@ -88,7 +88,7 @@ def load(folder: str | Path) -> Any:
     try:
         template = eqx.filter_eval_shape(lambda: _build(description["model"]))
     except Exception as error:  # whatever a constructor stumbles over, the file is what is wrong
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0][:300] or type(error).__name__
         raise ValueError(
             f"{Path(folder, DESCRIPTION)} describes no model that can be built: {reason}"
         ) from error

@@ -16,8 +16,12 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
         config: The settings.
         signal: What one example is.
         seed: Of the draws by which sets of signals are measured.
+
+    Raises:
+        ConfigError: If the signals are too short for it.
     """
     wanted = config.objective
+    settings.check_windows(signal.length, wanted)
     match wanted:
         case settings.Vae():
             return vae.objective(elbo(wanted, signal), unscale=signal.unscale, seed=seed)

@@ -19,6 +19,7 @@ from apps.config.objective import Upsampler as Upsampler
 from apps.config.objective import Vae as Vae
 from apps.config.objective import VaeGan as VaeGan
 from apps.config.objective import Vocoder as Vocoder
+from apps.config.objective import check_windows as check_windows
 from apps.config.stored import FILE as FILE
 from apps.config.stored import MAY_CHANGE as MAY_CHANGE
 from apps.config.stored import differences as differences

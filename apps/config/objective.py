@@ -229,3 +229,25 @@ def _one_count_for_each_window(objective: "_Elbo | Vocoder") -> None:
             f"objective.bands needs one number for each of objective.n_ffts "
             f"{list(objective.n_ffts)}, got {list(objective.bands)}"
         )
+
+
+def check_windows(length: int, objective: Objective) -> None:
+    """Refuse windows of spectra that reach beyond both ends of the records.
+
+    Raises:
+        ConfigError: With the longest windows that would do.
+    """
+    match objective:
+        case Vae() | VaeGan() if objective.reconstruction in ("l2", "none"):
+            return
+        case Vae() | VaeGan() | Vocoder():
+            used = objective.n_ffts
+        case Upsampler() if objective.stft_weight or objective.log_spectral_weight:
+            used = objective.n_ffts
+        case _:
+            return
+    if used and length <= max(used) // 2:
+        raise ConfigError(
+            f"objective.n_ffts={list(used)} has windows of {max(used)} samples, and data.length is "
+            f"{length}; take windows of at most {2 * length - 1} samples, or longer records"
+        )

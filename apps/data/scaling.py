@@ -1,5 +1,6 @@
 """Bringing the channels of a series to one range, and back to their own units."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,6 +33,11 @@ class Scaling:
             raise ValueError(
                 f"a scaling needs one offset and one factor per channel, got {len(self.offset)} "
                 f"offsets and {len(self.factor)} factors"
+            )
+        if not all(map(math.isfinite, (*self.offset, *self.factor))) or 0 in self.factor:
+            raise ValueError(
+                f"a scaling needs finite offsets and factors other than 0, got the offsets "
+                f"{self.offset} and the factors {self.factor}"
             )
 
     @classmethod
@@ -67,4 +73,8 @@ class Scaling:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Scaling":
         """The inverse of `to_dict`."""
-        return cls(values["kind"], tuple(values["offset"]), tuple(values["factor"]))
+        return cls(
+            values["kind"],
+            tuple(float(each) for each in values["offset"]),
+            tuple(float(each) for each in values["factor"]),
+        )

@@ -61,6 +61,12 @@ class Signal:
             check_whole("rate", self.rate)  # pyright: ignore[reportArgumentType]
         elif self.rate is not None:
             raise ValueError(f"rate={self.rate!r} has no meaning for a series: leave it out")
+        if self.columns and len(self.columns) != self.channels:
+            raise ValueError(f"columns={self.columns!r} must name all {self.channels} channels")
+        if self.scaling and len(self.scaling.offset) != self.channels:
+            raise ValueError(
+                f"scaling has {len(self.scaling.offset)} offsets for {self.channels} channels"
+            )
         if len(set(self.labels)) < len(self.labels):
             twice = next(name for name in self.labels if self.labels.count(name) > 1)
             raise ValueError(f"labels={self.labels!r} names {twice!r} twice: name each class once")
@@ -91,9 +97,15 @@ class Signal:
             channels=values["channels"],
             rate=values["rate"],
             scaling=None if scaling is None else Scaling.from_dict(scaling),
-            columns=tuple(values["columns"]),
-            labels=tuple(values.get("labels", ())),
+            columns=_words("columns", values["columns"]),
+            labels=_words("labels", values.get("labels", ())),
         )
+
+
+def _words(name: str, values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple) or not all(isinstance(each, str) for each in values):
+        raise ValueError(f"{name}={values!r} must be a list of words")
+    return tuple(values)
 
 
 class Source(Protocol):
