@@ -5,12 +5,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from apps import schema
+from apps.config.migration import migrated
 from apps.config.whole import Config
 from apps.schema import ConfigError, Difference, from_dict, merged, nearest, to_dict
 
@@ -59,10 +61,23 @@ def save(config: Config, folder: Path) -> None:
     path = folder / FILE
     if path.exists():
         raise FileExistsError(f"{path} exists; the config of a run is written once")
-    half = path.with_name(f"{FILE}.{os.getpid()}.tmp")  # a kill leaves no half-written config
-    text = yaml.safe_dump(stored(config), allow_unicode=True, sort_keys=False)
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
+    write(path, yaml.safe_dump(stored(config), allow_unicode=True, sort_keys=False))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, whatever happens meanwhile.
+
+    Raises:
+        OSError: If it cannot be written; it names the file, as the error of a full disk does not.
+    """
+    half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -89,5 +104,5 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
         raise ConfigError(f"{folder / FILE} is damaged: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{folder / FILE} is damaged: it must hold settings, got {values!r}")
-    values = merged(values, overrides or {})
+    values = merged(migrated(values), overrides or {})
     return dataclasses.replace(from_dict(Config, values), run=folder)

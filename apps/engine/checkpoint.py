@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 from orbax.checkpoint import checkpoint_managers as policies
 
-from apps.engine import integrity
+from apps.engine import integrity, renaming
 from apps.engine.company import ALONE, Company, ElsewhereError
 from apps.engine.lock import Lock
 from apps.engine.state import TrainState
@@ -178,7 +178,7 @@ class Checkpoints:
                 }
                 check_fit(there, meta)
                 try:
-                    state = fill(template, {**self._load(step, there), **counts})
+                    state = fill(template, {**self._load(step, there, meta), **counts})
                 except Exception as error:
                     reason = _reason(error)
                     if self._company.size > 1:  # the others may have read their parts
@@ -298,14 +298,17 @@ class Checkpoints:
         for folder in self.folder.glob(f"{self._saving}{_UNFINISHED[1:]}"):
             integrity.seal(folder)
 
-    def _load(self, step: int, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def _load(
+        self, step: int, wanted: Mapping[str, Mapping[str, Any]], meta: Mapping[str, Any]
+    ) -> dict[str, Any]:
         arguments = {
-            item: ocp.args.StandardRestore(dict(arrays))
+            item: ocp.args.StandardRestore(renaming.on_disk(arrays, meta))
             for item, arrays in wanted.items()
             if arrays
         }
         restored = self._manager.restore(step, args=ocp.args.Composite(**arguments))
-        return {name: leaf for item in arguments for name, leaf in restored[item].items()}
+        found = {name: leaf for item in arguments for name, leaf in restored[item].items()}
+        return renaming.in_memory(found, meta)
 
     def _need_room(self, state: TrainState) -> None:
         arrays = named_arrays(state)

@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
-from apps.engine import integrity
+from apps.engine import integrity, renaming
 from apps.engine.state import TrainState
 
 FORMAT = 2  # 1: without the counts of skipped updates
@@ -138,7 +138,7 @@ def read_meta(folder: str | Path, step: int | None = None) -> dict[str, Any]:
                     f"checkpoint {number} has format {meta['format']}, this program reads up to "
                     f"{FORMAT}: use the newer program that wrote it"
                 )
-            return meta
+            return renaming.renewed(meta)
         reasons.append(f"{number}: {reason}")
     raise CheckpointError(
         f"no checkpoint in {folder} can be read" + (f" ({'; '.join(reasons)})" if reasons else "")
@@ -255,7 +255,7 @@ def _candidates(folder: Path, step: int | str | None) -> list[int]:
             if unreadable(folder / str(number)) is None
         ]
         rule = metas[-1]["best"] if metas else {"metric": None, "mode": "min"}
-        judged = [meta for meta in metas if rule["metric"] in meta["metrics"]]
+        judged = [meta for meta in metas if rule.get("metric") in meta["metrics"]]
         judged.sort(
             key=lambda meta: meta["metrics"][rule["metric"]], reverse=rule.get("mode") == "max"
         )
@@ -290,13 +290,14 @@ def _read_players(
         if item == "train" and (reason := integrity.damage(path, parts=("train",))):
             raise ValueError(reason)
         goal = {n: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here) for n, a in wanted.items()}
+        goal = renaming.on_disk(goal, meta)
         arguments = ocp.args.PyTreeRestore(
             goal,
             restore_args=ocp.checkpoint_utils.construct_restore_args(goal),
             partial_restore=True,
         )
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-            found = reader.restore(path / item, args=arguments)
+            found = renaming.in_memory(reader.restore(path / item, args=arguments), meta)
         players[name] = fill(model, found, prefix)
     return players
 
