@@ -266,6 +266,11 @@ def find_folder(wanted: Config) -> Path:
         if foreign:
             some = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
             raise ConfigError(f"run={folder} holds {some} and no run; choose a new folder")
+        if any((folder / "checkpoints").glob("[0-9]*")):
+            raise ConfigError(
+                f"run={folder} holds checkpoints and no {config.FILE}, without which weights of "
+                f"the same shapes could be taken for others; put it back, or choose a new folder"
+            )
         return folder
     changed = config.differences(config.load(folder), wanted)
     refused = [each for each in changed if each.key not in config.MAY_CHANGE]
@@ -289,14 +294,18 @@ def begin_folder(wanted: Config, folder: Path, signal: "Signal") -> None:
 
     path = folder / SIGNAL
     if path.is_file():
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            stored = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise ConfigError(
+                f"{path} is damaged: {error}. It says what the data are; delete it if they are "
+                f"those that the run began with"
+            ) from error
         if changed := differences(stored, json.loads(json.dumps(signal.to_dict()))):
             listed = "".join(f"\n  {each}" for each in changed)
             raise ConfigError(f"the data are not those that run={folder} began with:{listed}")
     else:
-        half = path.with_suffix(".tmp")
-        half.write_text(json.dumps(signal.to_dict(), indent=1), encoding="utf-8")
-        half.replace(path)
+        config.write(path, json.dumps(signal.to_dict(), indent=1))
     if not (folder / config.FILE).is_file():
         config.save(wanted, folder)  # last: a folder with a config is a run
 

@@ -27,6 +27,7 @@ from apps.config.stored import digest as digest
 from apps.config.stored import load as load
 from apps.config.stored import save as save
 from apps.config.stored import stored as stored
+from apps.config.stored import write as write
 from apps.config.training import AdamW as AdamW
 from apps.config.training import Train as Train
 from apps.config.whole import Config as Config
