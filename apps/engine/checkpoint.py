@@ -19,10 +19,9 @@ from types import TracebackType
 from typing import Any
 
 import orbax.checkpoint as ocp
-import tensorstore
 from orbax.checkpoint import checkpoint_managers as policies
 
-from apps.engine import integrity, renaming
+from apps.engine import integrity, renaming, unfreed
 from apps.engine.company import ALONE, Company, ElsewhereError
 from apps.engine.lock import Lock
 from apps.engine.state import TrainState
@@ -382,10 +381,7 @@ class _Quiet:
         self._asyncio.addFilter(_nobody_waits)
         sys.unraisablehook = self._unraisable
         self._dropped = False
-        # For a line in that log orbax reads TensorStore's counters four times a save. What it is
-        # given is never freed (TensorStore 0.1.86): some 100 kB a save, gigabytes in a long run.
-        self._counters = tensorstore.experimental_collect_matching_metrics
-        tensorstore.experimental_collect_matching_metrics = _nothing
+        self._ask_again = unfreed.ask_less()
 
     def end(self) -> None:
         if self._dropped:
@@ -393,7 +389,7 @@ class _Quiet:
         self._orbax.setLevel(self._level)
         self._asyncio.removeFilter(_nobody_waits)
         sys.unraisablehook = self._hook
-        tensorstore.experimental_collect_matching_metrics = self._counters
+        self._ask_again()
 
     def _unraisable(self, found: "sys.UnraisableHookArgs") -> None:
         # Writes that end after the first one has failed find nobody to tell.
@@ -402,10 +398,6 @@ class _Quiet:
             self._dropped = True
         else:
             self._hook(found)
-
-
-def _nothing(*_: Any) -> list[dict[str, Any]]:
-    return []
 
 
 def _nobody_waits(record: logging.LogRecord) -> bool:
