@@ -1,7 +1,9 @@
 """TensorBoard's event file."""
 
+import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tensorboardX.proto import event_pb2
 _Event: Any = event_pb2.Event  # pyright: ignore[reportAttributeAccessIssue] # made at run time
 _Session: Any = event_pb2.SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 _BINS = 64
+_talkative = logging.getLogger("tensorboardX")  # of every number that is not finite, unnamed
 _FLUSH = 10.0  # seconds; each one waits for the disk
 
 
@@ -34,6 +37,7 @@ class Board:
 
     def __init__(self, folder: Path, *, done: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        _talkative.setLevel(logging.ERROR)
         # TensorBoard reads the files in the order of their names, which the writer makes of the
         # second and the host: a run resumed within the second would overwrite its own beginning,
         # and one resumed after the clock was put back would stand before it.
@@ -67,8 +71,13 @@ class Board:
             self._add(summary.histogram(name, values.astype(np.float64), bins=_BINS), step)
 
     def close(self) -> None:
-        """Writes what is left."""
-        self._writer.close()
+        """Writes what is left, and lets go of the file."""
+        try:
+            self._writer.close()
+        except OSError:
+            with suppress(OSError):  # it is closed, though what is left has no room
+                self._writer._py_recordio_writer.close()  # pyright: ignore[reportPrivateUsage]
+            raise
 
     def _add(self, content: Any, step: int) -> None:
         self._writer.write_event(_Event(wall_time=time.time(), step=step, summary=content))

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -48,9 +49,14 @@ class Lock:
             raise InUseError(
                 f"{path.parent} is in use by {holder}: stop that run or choose another folder"
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()}")
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()}")
+            self._file.flush()
+        except OSError:  # a full disk
+            with suppress(OSError):
+                self.release()
+            raise
 
     def release(self) -> None:
         """Gives the lock back."""
