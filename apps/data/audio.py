@@ -32,9 +32,11 @@ UNSUPPORTED_SUFFIXES = frozenset(f".{ending}" for ending in _NOT_READ.split())
 
 _BLOCK = 1 << 18  # samples of one read while a file is checked: memory stays flat for any length
 _SYSTEM_ERROR = 2  # libsndfile's code for what the disk or the network did
+_SSND, _EDIT = 8, 4  # bytes of aiff's and of caf's chunk of samples before the first
 _STREAMED = 0x7FFFF000  # sizes from here on mean "not known": a writer that could not seek back
 # libsndfile corrects a length that the file does not hold, and says so only in its log.
 _SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.M)
+_PACKED = re.compile(r"Bytes / packet\s*: (\d+)\b.*^data : (\d+)", re.M | re.S)  # of a caf
 _FEWER = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
 # soxr's HQ filter reaches about 100 samples of the lower rate to each side (measured: from 128 on
 # a piece equals the same place in the whole to 1e-6); twice that is taken.
@@ -207,19 +209,28 @@ def read_crop(
 
 def _check_header(path: str | os.PathLike[str], sound: soundfile.SoundFile) -> None:
     """Refuse files cut off in their samples, which libsndfile would read as shorter ones."""
-    for unit, pattern in (("bytes", _SHORTER), ("frames", _FEWER)):
-        for found in pattern.finditer(sound.extra_info):
-            promised, held = (int(number) for number in found.groups())
-            if unit == "frames":
-                promised, held = held, promised
-            if held + 1 < promised < _STREAMED:  # one byte may be padding
-                raise FileError(
-                    path, f"is cut off: {promised} {unit} are promised and {held} are there"
-                )
+    for promised, held, unit in _promises(sound):
+        if held < promised < _STREAMED:
+            raise FileError(
+                path, f"is cut off: {promised} {unit} are promised and {held} are there"
+            )
     if sound.format == "OGG":
         check_pages(path)
     if sound.frames <= 0:
         raise FileError(path, "holds no samples (0 frames)")
+
+
+def _promises(sound: soundfile.SoundFile) -> Iterator[tuple[int, int, str]]:
+    """What the header says is there, what is, and in which unit, where libsndfile noted both."""
+    for promised, held in _SHORTER.findall(sound.extra_info):
+        samples = int(held) - _SSND if sound.format == "AIFF" else 0
+        padded = samples > 0 and sound.frames > 0 and samples % sound.frames == 0
+        yield int(promised) - padded, int(held), "bytes"
+    for held, promised in _FEWER.findall(sound.extra_info):
+        yield int(promised), int(held), "frames"
+    packed = _PACKED.search(sound.extra_info)
+    if sound.format == "CAF" and packed and int(packed[1]):  # some bytes missing are not noted
+        yield (int(packed[2]) - _EDIT) // int(packed[1]), sound.frames, "frames"
 
 
 def _read(
