@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from convt1d._activations import Snake, SnakeBeta
 from convt1d._convolution import Conv1d
+from convt1d._earlier import present_name, renewed
 from convt1d._layers import ConvTranspose1d
 from convt1d._parameters import Frozen
 from convt1d._pqmf import PQMF
@@ -85,14 +86,18 @@ def load(folder: str | Path) -> Any:
     Example: see `save`.
     """
     description = load_description(folder)
+    early = description["format"] < FORMAT
+    described = renewed(description.get("model")) if early else description.get("model")
     try:
-        template = eqx.filter_eval_shape(lambda: _build(description["model"]))
+        template = eqx.filter_eval_shape(lambda: _build(described))
     except Exception as error:  # whatever a constructor stumbles over, the file is what is wrong
         reason = str(error).partition("\n")[0][:300] or type(error).__name__
         raise ValueError(
             f"{Path(folder, DESCRIPTION)} describes no model that can be built: {reason}"
         ) from error
     arrays = _read_arrays(_existing(folder, WEIGHTS))
+    if early:
+        arrays = {present_name(name): array for name, array in arrays.items()}
     wanted = _arrays(template)
     problems = [
         *(f"{name} is missing" for name in wanted if name not in arrays),
@@ -129,8 +134,11 @@ def load_description(folder: str | Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}.") from error
     found = description.get("format") if isinstance(description, dict) else None
-    if found != FORMAT:
-        raise ValueError(f"{path} has format {found!r}, but this version reads format {FORMAT}.")
+    if found not in (1, FORMAT):
+        raise ValueError(
+            f"{path} has format {found!r}, but this version reads formats 1 and {FORMAT}: use the "
+            "version that wrote it."
+        )
     return description
 
 
@@ -209,7 +217,7 @@ def _build(description: Any) -> Any:
     if kind is None:
         raise ValueError(f"it names the class {named!r}, which is none of {', '.join(_CLASSES)}")
     if not isinstance(given, dict):
-        raise ValueError(f"a {named} has its arguments by name, got {given!r}")
+        raise TypeError(f"a {named} has its arguments by name, got {given!r}")
     mask = given.get("w_mask")
     arguments = {name: _build(value) for name, value in given.items() if name != "w_mask"}
     if mask is not None:

@@ -77,14 +77,9 @@ def altered(draw: st.DrawFn) -> tuple[str, bytes]:
     return name, dumped.encode("utf-8", "surrogatepass")
 
 
-_PIECES = [
-    b"\x00",
-    b"\xff",
-    b"&a [*a]",
-    b"!!python/object/apply:os.getcwd []",
-    b"<<: {}",
-    b"1: 2\n",
-]
+_TAG = b"!!python/object/apply:os.getcwd []"
+_PIECES = [b"\x00", b"\xff", b"&a [*a]", _TAG, b"<<: {}", b"1: 2\n"]
+_NEW = ["extra", "../x", "_target_", "/tmp/x"]
 
 
 def _changed(draw: st.DrawFn, tree: Json) -> Json:
