@@ -138,8 +138,8 @@ def test_arrays_that_do_not_fit_are_all_named(change, message, tmp_path):
     ("text", "message"),
     [
         ("{", r"model\.json is not JSON"),
-        ("[]", r"model\.json has format None, but this version reads format 2"),
-        ('{"format": 1}', r"model\.json has format 1, but this version"),
+        ("[]", r"model\.json has format None, but this version reads formats 1 and 2"),
+        ('{"format": 3}', r"model\.json has format 3, but this version"),
         (
             '{"format": 2, "model": {"class": "os.system", "arguments": {}}}',
             r"model\.json .* it names the class 'os\.system', which is none of VAE, Decoder",

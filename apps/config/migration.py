@@ -7,46 +7,41 @@ that is not so, a line of the table below says what to set.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-_Values = Mapping[str, Any]
+_Group = Mapping[str, Any]
 
 
 class _Change(NamedTuple):
-    """What to set in configs of a kind that an earlier release stored."""
+    """What to set in a group of settings as releases up to this one stored it."""
 
-    until: str  # the last release that stored it so
-    concerns: Callable[[_Values], bool]
+    until: str
     group: str
-    settings: Callable[[_Values], dict[str, Any]]
-
-
-def _has(values: _Values, group: str, name: str) -> bool:
-    return isinstance(values.get(group), dict) and name in values[group]
+    concerns: Callable[[_Group], bool]
+    settings: Callable[[_Group], dict[str, Any]]
 
 
 _CHANGES = (
     # There was one objective, so that it had no name.
     _Change(
-        "0.1.0",
-        lambda values: "objective" in values and not _has(values, "objective", "kind"),
-        "objective",
-        lambda _: {"kind": "vae"},
+        until="0.1.0",
+        group="objective",
+        concerns=lambda group: "kind" not in group,
+        settings=lambda _: {"kind": "vae"},
     ),
     # The dilated convolutions had as many taps as the one at the signal.
     _Change(
-        "0.1.0",
-        lambda values: (
-            _has(values, "model", "kernel_size") and not _has(values, "model", "residual_kernels")
-        ),
-        "model",
-        lambda values: {"residual_kernels": [values["model"]["kernel_size"]]},
+        until="0.1.0",
+        group="model",
+        concerns=lambda group: "kernel_size" in group and "residual_kernels" not in group,
+        settings=lambda group: {"residual_kernels": [group["kernel_size"]]},
     ),
 )
 
 
-def migrated(values: _Values) -> dict[str, Any]:
+def migrated(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return stored settings as this release would have stored them; its own stay as they are."""
     now = dict(values)
     for change in _CHANGES:
-        if change.concerns(now):
-            now[change.group] = {**now[change.group], **change.settings(now)}
+        group = now.get(change.group)
+        if isinstance(group, dict) and change.concerns(group):
+            now[change.group] = {**group, **change.settings(group)}
     return now
