@@ -295,8 +295,8 @@ def begin_folder(wanted: Config, folder: Path, signal: "Signal") -> None:
     path = folder / SIGNAL
     if path.is_file():
         try:
-            stored = json.loads(path.read_bytes())
-        except ValueError as error:
+            stored = {"labels": [], **json.loads(path.read_bytes())}  # 0.1.0 knew of no labels
+        except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"{path} is damaged: {error}. It says what the data are; delete it if they are "
                 f"those that the run began with"
