@@ -34,6 +34,7 @@ from apps.data.listing import Bad, first, list_sounds
 from apps.data.source import Example, Signal
 
 _LISTED = 20  # bad files named in one message; the rest is counted
+_LONGEST_KEPT = 600  # seconds: the first crop of a longer file would wait for all of it
 _SILENCE = 2.0**-24  # a peak below one step of 24 bits is not raised to full level
 _LOG = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ class AudioFolder:
     A training example is a crop at a uniformly random place, of one file, however long it is.
     The fixed example is the first `length` samples. Shorter files are followed by zeros.
 
-    Files are kept in memory, decoded and resampled, the shortest first, until
-    `cache_megabytes` are planned for; of the others only the frames of a crop are read.
+    Files of up to ten minutes are kept in memory, decoded and resampled, the shortest first,
+    until `cache_megabytes` are planned for; of the others only the frames of a crop are read.
 
     Args:
         root: The folder.
@@ -307,7 +308,7 @@ def _plan(
     kept = set()
     for place in sorted(range(len(sizes)), key=lambda place: (sizes[place], place)):
         budget -= sizes[place] * channels * np.dtype(np.float32).itemsize
-        if budget < 0:
+        if budget < 0 or sizes[place] > _LONGEST_KEPT * rate:
             break
         kept.add(place)
     return [

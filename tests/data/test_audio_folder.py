@@ -1,6 +1,7 @@
 """Folders of sound: the split, the crops, and every bad file named."""
 
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import soundfile
 from apps.data import AudioFolder, FileError, Loader
 from apps.data.audio import resample
 
+PROC = Path("/proc/self/io")
 FSDD = Path(__file__).parents[3] / "shared" / "data" / "fsdd"
 
 
@@ -114,6 +116,33 @@ def test_what_is_kept_in_memory_is_planned_and_not_left_to_the_order_of_reading(
         source.example(i, None)
     assert source._cache.used == 4000
     assert sorted(file.samples for file in source._files if file.kept) == [100, 200, 300, 400]
+
+
+@pytest.mark.skipif(not PROC.exists(), reason="only Linux counts the bytes that a process reads")
+@pytest.mark.parametrize(("rate", "expected"), [(8000, 3 * 8192), (5000, 4 * 8192)])
+def test_of_a_recording_of_an_hour_only_the_crops_are_read(tmp_path, rate, expected):
+    def bytes_read():
+        return int(PROC.read_text().split()[1])
+
+    hour = 3600 * 8000
+    header = [b"RIFF", 2 * hour + 36, b"WAVEfmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 2 * hour]
+    with open(tmp_path / "a.wav", "wb") as file:
+        file.write(struct.pack("<4sI8sIHHIIHH4sI", *header))
+        file.truncate(44 + 2 * hour)  # silence, which takes no room on the disk
+    write(tmp_path / "b.wav", noise(4096))
+    for name in ("a.wav", "b.wav"):
+        os.utime(tmp_path / name, (1_500_000_000, 1_500_000_000))
+    options = {"length": 4096, "rate": rate, "test_pattern": "b"}
+    begin = bytes_read()
+    make(tmp_path, **options)  # looks through it, once
+    assert bytes_read() - begin > 2 * hour
+    begin = bytes_read()
+    source = make(tmp_path, **options)
+    assert bytes_read() - begin < 8192
+    rng, begin = np.random.default_rng(0), bytes_read()
+    for _ in range(100):
+        source.example(0, rng)
+    assert bytes_read() - begin < 100 * expected
 
 
 @pytest.mark.parametrize("new", [8000, 16000, 22050])
