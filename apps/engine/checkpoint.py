@@ -134,7 +134,8 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return True
         try:
-            self._company.agreed(lambda: self._need_room(state))
+            if self._company.agreed(lambda: self._make_room(state)):
+                self._manager.reload()
             self._begin(step, state, dict(metrics or {}))
             if force:
                 self._manager.wait_until_finished()
@@ -309,7 +310,12 @@ class Checkpoints:
         found = {name: leaf for item in arguments for name, leaf in restored[item].items()}
         return renaming.in_memory(found, meta)
 
-    def _need_room(self, state: TrainState) -> None:
+    def _make_room(self, state: TrainState) -> bool:
+        """Sees to a place for a state; returns whether what was there before has gone."""
+        gone = not self.folder.exists()
+        if gone:
+            _logger.warning(f"{self.folder} is gone: a new one begins here")
+            self.folder.mkdir(parents=True)
         arrays = named_arrays(state)
         needed = _ROOM * sum(leaf.nbytes for item in arrays.values() for leaf in item.values())
         free = shutil.disk_usage(self.folder).free
@@ -317,6 +323,7 @@ class Checkpoints:
             raise CheckpointError(
                 f"it needs {needed / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free in {self.folder}"
             )
+        return gone
 
     def _settle(self) -> None:
         try:
