@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 from numpy.typing import NDArray
 
+from convt1d._fourier import real_fft
 from convt1d._mel import mel_filterbank as mel_filterbank
 
 # Up to this window a Fourier transform is one matrix product: GEMM runs on every core, and its
@@ -266,7 +267,7 @@ def _transform(
         both = _product(frames, _fourier_matrix(n_fft, window_length))
         return both[..., : n_fft // 2 + 1], both[..., n_fft // 2 + 1 :]
     window = jnp.asarray(_window(n_fft, window_length), frames.dtype)
-    spectrum = _real_fft(frames * window.reshape((1,) * (frames.ndim - 1) + (-1,)))
+    spectrum = real_fft(frames * window.reshape((1,) * (frames.ndim - 1) + (-1,)))
     return spectrum.real, spectrum.imag
 
 
@@ -296,38 +297,6 @@ def _product(values: Float[Array, "... n"], matrix: NDArray[np.float64]) -> Floa
     return jnp.matmul(
         values, jnp.asarray(matrix, values.dtype), precision=jax.lax.Precision.HIGHEST
     )
-
-
-@jax.custom_vjp
-def _real_fft(frames: Float[Array, "... n"]) -> Complex[Array, "... m"]:
-    """`jnp.fft.rfft` along the last axis, with an inverse real transform as its gradient.
-
-    JAX transposes rfft through a complex transform of full length, at about twice the cost.
-
-    Over several devices XLA gathers the whole batch on each of them before a transform, sharded
-    or not (openxla/xla#24): the result is the same, but this part does not scale with devices.
-    """
-    return jnp.fft.rfft(frames)
-
-
-def _real_fft_forward(frames: Float[Array, "... n"]) -> tuple[Complex[Array, "... m"], None]:
-    return _real_fft(frames), None
-
-
-def _real_fft_backward(
-    residual: None, cotangent: Complex[Array, "... m"]
-) -> tuple[Float[Array, "... n"]]:
-    # irfft divides by n and counts every frequency but the first and the last twice.
-    del residual
-    n = 2 * (cotangent.shape[-1] - 1)
-    scale = np.full(n // 2 + 1, n / 2)
-    scale[[0, -1]] = n
-    weights = jnp.asarray(scale, cotangent.real.dtype).reshape((1,) * (cotangent.ndim - 1) + (-1,))
-    weighted = jax.lax.complex(cotangent.real * weights, -cotangent.imag * weights)
-    return (jnp.fft.irfft(weighted, n),)
-
-
-_real_fft.defvjp(_real_fft_forward, _real_fft_backward)
 
 
 @functools.lru_cache(maxsize=64)

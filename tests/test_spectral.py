@@ -119,19 +119,6 @@ def test_gradients_agree_with_finite_differences(n_fft):
         assert along == pytest.approx((ahead - behind) / 2e-5, rel=1e-6)
 
 
-def test_the_gradient_of_the_fast_transform_is_its_adjoint_and_differentiates_again():
-    with jax.enable_x64(True):
-        signal = jnp.asarray(RNG.standard_normal((2, 300)))
-
-        def penalty(transform):
-            def slope(x):
-                return jnp.sum(jnp.abs(transform(x)) ** 3)
-
-            return jax.jit(jax.grad(lambda x: jnp.sum(jax.grad(slope)(x) ** 2)))(signal)
-
-        np.testing.assert_allclose(penalty(spectral._real_fft), penalty(jnp.fft.rfft), rtol=1e-9)
-
-
 def test_float64_gives_float64_and_half_precision_is_lifted():
     with jax.enable_x64(True):
         assert stft(jnp.zeros((1, 64), jnp.float64), 16).dtype == jnp.complex128

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from numpy.typing import NDArray
 
 from convt1d._convolution import Conv1d
+from convt1d._fourier import inverse_real_fft, real_fft
 from convt1d._geometry import conv_padding, kernel_extent
 from convt1d._pqmf import PQMF
 from convt1d._stream_parts import stream_chain
@@ -357,10 +358,10 @@ class FilteredNoise(eqx.Module):
         wide = np.promote_types(x.dtype, np.float32)  # transforms have no half types
         response = _response(amplitudes.shape[-1], self.frames).astype(wide)
         kernels = jnp.einsum("...f,fp->...p", amplitudes.astype(wide), jnp.asarray(response))
-        spectrum = jnp.fft.rfft(noise.astype(wide), 2 * self.frames) * jnp.fft.rfft(
-            kernels, 2 * self.frames
-        )
-        y = jnp.fft.irfft(spectrum, 2 * self.frames)[..., : self.frames]
+        twice = ((0, 0),) * 3 + ((0, self.frames),)  # so that nothing comes round
+        noise_spectrum = real_fft(jnp.pad(noise.astype(wide), twice))
+        spectrum = noise_spectrum * real_fft(jnp.pad(kernels, twice))
+        y = inverse_real_fft(spectrum)[..., : self.frames]
         return y.swapaxes(2, 3).reshape(batch, -1, self.bands).astype(x.dtype)
 
 
