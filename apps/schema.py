@@ -279,7 +279,7 @@ def _convert(value: Any, hint: Any, *, key: str, text: str, known: list[str]) ->
 
 def _chosen(schemas: tuple[type, ...], values: Mapping[str, Any], *, key: str) -> type:
     """Return the schema that the value of `kind` names; without one, the first."""
-    if "kind" not in values:
+    if "kind" not in values or len(schemas) == 1:
         return schemas[0]
     by_kind = {str(each.__dataclass_fields__["kind"].default): each for each in schemas}
     kind = values["kind"] if isinstance(values["kind"], str) else shown(values["kind"])

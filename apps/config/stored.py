@@ -14,7 +14,7 @@ import yaml
 from apps import schema
 from apps.config.migration import migrated
 from apps.config.whole import Config
-from apps.schema import ConfigError, Difference, from_dict, merged, nearest, to_dict
+from apps.schema import ConfigError, Difference, from_dict, merged, nearest, shown, to_dict
 
 FILE = "config.yaml"
 """The file of a run folder that holds its config; written once, when the run starts."""
@@ -100,9 +100,9 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
         raise ConfigError(f"run={folder} is not a run ({FILE} is missing){there}")
     try:
         values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, say
         raise ConfigError(f"{folder / FILE} is damaged: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{folder / FILE} is damaged: it must hold settings, got {values!r}")
+        raise ConfigError(f"{folder / FILE} is damaged: it must hold settings, got {shown(values)}")
     values = merged(migrated(values), overrides or {})
     return dataclasses.replace(from_dict(Config, values), run=folder)

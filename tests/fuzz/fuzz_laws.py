@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 
 def few(examples: int) -> settings:
@@ -12,6 +12,7 @@ def few(examples: int) -> settings:
         deadline=None,
         derandomize=True,
         database=None,
+        phases=(Phase.explicit, Phase.generate),  # to shrink a failure would take minutes
         suppress_health_check=tuple(HealthCheck),  # pyright: ignore[reportArgumentType],
     )
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,9 @@ VALUES = st.recursive(
 
 
 @st.composite
-def altered(draw: st.DrawFn) -> tuple[str, bytes]:
+def altered(draw: st.DrawFn, names: Sequence[str] = FORMATS) -> tuple[str, bytes]:
     """A stored description, and the bytes of one with places changed, removed, added or cut."""
-    name = draw(st.sampled_from(FORMATS))
+    name = draw(st.sampled_from(names))
     text = originals()[name]
     tree = yaml.safe_load(text) if name == "config.yaml" else json.loads(text)
     if draw(st.integers(0, 4)) == 0:
