@@ -14,6 +14,7 @@ from trained_runs import COMMON
 from apps import build
 from apps.command_line import read, sort
 from apps.config import Config
+from apps.engine import mesh as meshes
 from apps.engine.mesh import place_batch
 from apps.engine.state import TrainState
 
@@ -90,9 +91,19 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(name: str, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [["train.devices=8"], ["train.accumulate=4"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train.devices=8"],
+        ["train.accumulate=4"],
+        ["train.devices=4", "train.fsdp=2", "train.accumulate=2"],
+    ],
+)
 @pytest.mark.parametrize("name", FAMILIES)
-def test_devices_and_parts_of_a_batch_change_nothing_but_rounding(name: str, words: list[str]):
+def test_devices_and_parts_of_a_batch_change_nothing_but_rounding(
+    name: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(meshes, "_SHARED_FROM", 16)  # no array here has 4,096 elements
     _, alone = trained(settled(name), steps=4)
     _, spread = trained(settled(name, *words), steps=4)
     for one, other in zip(alone, spread, strict=True):
@@ -100,6 +111,19 @@ def test_devices_and_parts_of_a_batch_change_nothing_but_rounding(name: str, wor
         for metric in one:
             if metric.endswith(("/loss", "/gradient_norm")):
                 assert other[metric] == pytest.approx(one[metric], rel=1e-3, abs=1e-6), metric
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_devices_sum_gradients_and_send_nothing_else(name: str):
+    config = settled(name, "train.devices=8")
+    records, _, mesh, loader, step = made(config)
+    state = build.begun(config, records.signal, mesh)
+    for done in (0, 3):  # both phases, where there are two
+        batch = place_batch(loader.batch(done), mesh)
+        program = step.at(done).lower(state, batch).compile().as_text()
+        for sent in ("all-gather", "all-to-all", "collective-permute"):
+            assert sent not in program, (done, sent)
 
 
 @pytest.mark.slow
