@@ -83,7 +83,10 @@ def _work(main: Main, words: list[str], native: str) -> None:
     keeper = multiprocessing.parent_process()
     if keeper is not None:
         threading.Thread(target=_end_with, args=(keeper.sentinel,), daemon=True).start()
-    sys.exit(main(words))
+    code = main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a regular end would wait for processes that this one has parted from
 
 
 def _end_with(sentinel: int) -> None:
