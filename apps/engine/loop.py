@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from apps.engine.checkpoint import Checkpoints
 from apps.engine.company import ALONE, Company
 from apps.engine.log import Log, fetch
+from apps.engine.memory import give_back
 from apps.engine.mesh import place_batch
 from apps.engine.phases import Phase, PhasedStep
 from apps.engine.sample import Sample
@@ -125,6 +126,7 @@ def train(
         state, metrics = now(state, place_batch(next(stream), mesh))
         if now is not measured:
             measured = now
+            give_back()
             _tell_memory(log, now)
         done += 1
         reader.ahead(done, metrics)

@@ -17,13 +17,34 @@ def keep_memory() -> bool:
     Returns:
         Whether it was done: only on Linux, with glibc, if the user has not chosen.
     """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
-        return False
-    try:
-        library = ctypes.CDLL(None)
-        set_option, _ = library.mallopt, library.gnu_get_libc_version
-    except (OSError, AttributeError):  # another C library
+    library = _glibc()
+    if library is None:
         return False
     most = 2**31 - 1
-    kept, served = set_option(_TRIM_THRESHOLD, most), set_option(_MMAP_THRESHOLD, most)
+    kept = library.mallopt(_TRIM_THRESHOLD, most)
+    served = library.mallopt(_MMAP_THRESHOLD, most)
     return bool(kept and served)
+
+
+def give_back() -> bool:
+    """Gives free memory to the system, once; call it when a step has been compiled.
+
+    The compiler takes some hundred megabytes that no step needs afterwards, and `keep_memory`
+    would keep them too.
+
+    Returns:
+        Whether there was any; only where `keep_memory` does something.
+    """
+    library = _glibc()
+    return library is not None and bool(library.malloc_trim(0))
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return None
+    try:
+        library = ctypes.CDLL(None)
+        _ = library.mallopt, library.malloc_trim, library.gnu_get_libc_version
+    except (OSError, AttributeError):  # another C library
+        return None
+    return library
