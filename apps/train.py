@@ -4,7 +4,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -96,8 +98,6 @@ def train(wanted: Config) -> int:
         run = prepare(wanted, folder, console, stack, company=company)
         stop = stack.enter_context(StopSignal())
         code = proceed(wanted, run, stop)
-        if code and not alone:
-            part(run)
     company.leave()
     if code:
         return code
@@ -134,28 +134,32 @@ def proceed(wanted: Config, run: "Run", stop: "StopSignal") -> int:
             watch=run.aim.watch() if run.aim.watch else None,
             max_skipped=wanted.train.max_skipped,
         )
-    except (loop.NonFiniteError, RecordError, CheckpointError) as error:
-        told(run, str(error))
+    except loop.NonFiniteError as error:  # in all processes alike
+        run.log.message(str(error))
         return 1
     except Exception as error:
-        if company.size == 1 or not is_loss(error):
-            raise
-        told(run, f"process {company.rank} ends: another process was lost. {supervised.ADVICE}")
-        return 1
+        known = isinstance(error, RecordError | CheckpointError)
+        if company.size == 1:
+            if not known:
+                raise
+            run.log.message(str(error))
+            return 1
+        if known:
+            text = str(error)
+        elif is_loss(error):
+            text = f"process {company.rank} ends: another process was lost. {supervised.ADVICE}"
+        else:
+            text = traceback.format_exc()
+        part(run, text)
     return 0
 
 
-def told(run: "Run", text: str) -> None:
-    """Say what broke a run off: the first process in the log, another for itself."""
-    if run.company.first:
-        run.log.message(text)
-    else:
-        print(text, file=sys.stderr)
-
-
-def part(run: "Run") -> NoReturn:
-    """End this one of several processes at once: the others would be waited for in vain."""
+def part(run: "Run", text: str) -> NoReturn:
+    """Say why, and end this one of several processes: it would wait for the others in vain."""
+    run.log.message(text)
     run.log.close()
+    if not run.company.first:
+        print(text, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
@@ -391,20 +395,23 @@ def tell_start(console: "Console", wanted: Config, folder: Path, done: int) -> N
         text = f"resuming {name} at step {done} of {steps}"
     else:
         text = f"training in {name}"
-    console.print("\n".join([text, *(f"  {each}" for each in changed)]), soft_wrap=True)
+    lines = [text, *(f"  {each}" for each in changed)]
+    console.print("\n".join(lines), soft_wrap=True, markup=False)  # a name may look like markup
 
 
 def farewell(console: "Console", folder: Path, *, needs_input: bool) -> None:
     """Say where to look and what to do next."""
-    run = f"run={shown(folder)}"
+    from rich.markup import escape
+
+    run = shlex.quote(f"run={shown(folder)}")
     rows = {
         "hear, see": shown(folder / "samples"),
-        "curves": f"tensorboard --logdir {shown(folder / 'tensorboard')}",
+        "curves": f"tensorboard --logdir {shlex.quote(shown(folder / 'tensorboard'))}",
         "measure": f"python -m apps.evaluate {run}",
         "generate": f"python -m apps.generate {run}" + (" input=FILE" if needs_input else ""),
     }
     for name, text in rows.items():
-        console.print(f"[bold]{name:<11}[/bold]{text}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name:<11}[/bold]{escape(text)}", highlight=False, soft_wrap=True)
 
 
 def shown(path: Path) -> str:

@@ -42,6 +42,9 @@ from apps.engine.stored import restore_ema as restore_ema
 
 _UNFINISHED = "*.orbax-checkpoint-tmp*"
 _RETIRED = "retired"
+# Orbax looks for its parts by a pattern with the folder's name in it: with these it finds none, or
+# those of another run, and what it saves cannot be read.
+_PATTERN = frozenset("*?[]\\")
 _ROOM = 1.1  # bytes needed on the disk for a byte of the state: small files, metadata
 _logger = logging.getLogger("apps.engine.checkpoint")
 
@@ -89,6 +92,11 @@ class Checkpoints:
             raise ValueError(f"`best_mode` is {best_mode!r}: it must be 'min' or 'max'")
         # Orbax refuses a relative path, and in the background only at the second save.
         self.folder = Path(folder).resolve()
+        if odd := sorted(_PATTERN & set(self.folder.as_posix())):
+            raise ValueError(
+                f"checkpoints cannot be kept in {self.folder}, whose name has {' '.join(odd)} in "
+                f"it: choose a folder without"
+            )
         self._config = dict(config or {})
         self.best_metric, self._best_mode = best_metric, best_mode
         self._saving: int | None = None

@@ -207,6 +207,26 @@ def test_events_that_are_deleted_begin_again(tmp_path, told, screen, monkeypatch
     assert len(list(board.iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["run [1]", "run *", "run ?", "run \\ 2"])
+def test_a_folder_whose_name_is_a_pattern_is_refused(tmp_path, told, name):
+    told(
+        "disk and folders",
+        "`[`, `]`, `*`, `?` or `\\` in the path of a run",
+        "refused in one line: what orbax saves there cannot be read",
+    )
+    with pytest.raises(ValueError, match=r"whose name has . (. )?in it: choose a folder without"):
+        Checkpoints(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "{1}", "a'b", 'a"b', "$HOME", "a#b", "%20", "~", "a|b;c&d"]
+)
+def test_a_folder_of_another_odd_name_holds_checkpoints(tmp_path, name):
+    run = Run(tmp_path / name)
+    assert same_bits(run.train(2), run.train(2))
+
+
 # left behind
 
 
