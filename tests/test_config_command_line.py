@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from apps import command_line, config
+from apps import command_line, config, words
 from apps.command_line import CONF, Words, quoted, read, sort
 from apps.config import Config
 from apps.manual import Door, purpose
@@ -107,7 +107,7 @@ def test_a_path_may_hold_any_letter(name: str, key: str, tmp_path: Path):
 def test_a_quoted_text_is_read_by_hydra_as_it_stands(text: str):
     from omegaconf import OmegaConf
 
-    (override,) = command_line._parse([f"++name={quoted(text)}"])
+    (override,) = words.parsed([f"++name={quoted(text)}"])
     read_back = OmegaConf.to_container(OmegaConf.create({"name": override.value()}), resolve=True)
     assert read_back == {"name": text}
 

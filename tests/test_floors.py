@@ -41,8 +41,10 @@ ROOMS = {
     "apps.schema": Room(),
     "apps.config": Room(("apps.schema",), ("hydra", "omegaconf", "yaml")),
     "apps.manual": Room(("apps.config", "apps.schema"), ("hydra", "omegaconf", "yaml")),
+    "apps.words": Room(("apps.config", "apps.schema"), ("hydra", "omegaconf", "yaml")),
+    "apps.sweep": Room(("apps.words", "apps.config", "apps.schema"), ("hydra", "omegaconf")),
     "apps.command_line": Room(
-        ("apps.manual", "apps.config", "apps.schema"), ("hydra", "omegaconf", "yaml")
+        ("apps.manual", "apps.sweep", "apps.words", "apps.config", "apps.schema"), ("yaml",)
     ),
     "apps.engine": Room(
         ("apps.pictures", "apps.user_cache"),
