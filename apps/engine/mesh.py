@@ -175,7 +175,7 @@ def whole(tree: _Tree, mesh: Mesh) -> _Tree:
     arrays, rest = eqx.partition(tree, eqx.is_array)
     if mesh.shape["fsdp"] > 1:
         arrays = _gathered(mesh)(arrays)
-    if mesh.local_mesh is not mesh:
+    if mesh.local_mesh != mesh:
         arrays = jax.tree.map(
             lambda leaf: jax.make_array_from_single_device_arrays(
                 leaf.shape, own, [shard.data for shard in leaf.addressable_shards]
