@@ -1,10 +1,6 @@
 """Train a signal decoder from a config: `python -m apps.train experiment=plucks_vae`."""
 
-import importlib.metadata
-import json
 import os
-import platform
-import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,13 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from apps import command_line, config, supervised
 from apps.config import Config
 from apps.manual import Door
+from apps.opening import farewell, introduce, tabulate, tell_start
+from apps.run_folder import begin_folder, find_folder
 from apps.schema import ConfigError, differences
 
 if TYPE_CHECKING:  # what brings jax is imported once the config is right
     from jax.sharding import Mesh
     from rich.console import Console
 
-    from apps.data import Loader, Signal, Source
+    from apps.data import Loader, Source
     from apps.engine.checkpoint import Checkpoints
     from apps.engine.company import Company
     from apps.engine.log import Log
@@ -249,175 +247,6 @@ def same(wanted: Config, company: "Company") -> None:
             f"process {company.rank} was started with other settings than the first:{listed}\n"
             f"Start all processes with the same words, but for distributed.rank"
         )
-
-
-def find_folder(wanted: Config) -> Path:
-    """Return the folder of the run, new or to be resumed; nothing is written.
-
-    Raises:
-        ConfigError: If the folder holds something else, or a run with other settings.
-    """
-    if wanted.run is None:
-        name = f"{wanted.name or wanted.data.kind}-{command_line.stamp()}"
-        return Path.cwd() / "runs" / name
-    folder = wanted.run
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"run={folder} is a file; choose a folder")
-    if not (folder / config.FILE).is_file():
-        there = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
-        # These are left by a run that was killed before it began.
-        foreign = [n for n in there if not n.startswith(("checkpoints", "signal.", config.FILE))]
-        if foreign:
-            some = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
-            raise ConfigError(f"run={folder} holds {some} and no run; choose a new folder")
-        if any((folder / "checkpoints").glob("[0-9]*")):
-            raise ConfigError(
-                f"run={folder} holds checkpoints and no {config.FILE}, without which weights of "
-                f"the same shapes could be taken for others; put it back, or choose a new folder"
-            )
-        return folder
-    changed = config.differences(config.load(folder), wanted)
-    refused = [each for each in changed if each.key not in config.MAY_CHANGE]
-    if refused:
-        listed = "".join(f"\n  {each}" for each in refused)
-        free = ", ".join(sorted(config.MAY_CHANGE))
-        raise ConfigError(
-            f"run={folder} was begun with other settings:{listed}\nTake these back, or choose "
-            f"another run= folder. What may change in a run: {free}"
-        )
-    return folder
-
-
-def begin_folder(wanted: Config, folder: Path, signal: "Signal") -> None:
-    """Write what a run begins with, or see that its data are still of the kind it began with.
-
-    Raises:
-        ConfigError: If the data are of another kind now.
-    """
-    from apps.build import SIGNAL
-
-    path = folder / SIGNAL
-    if path.is_file():
-        try:
-            stored = {"labels": [], **json.loads(path.read_bytes())}  # 0.1.0 knew of no labels
-        except (ValueError, TypeError) as error:
-            raise ConfigError(
-                f"{path} is damaged: {error}. It says what the data are; delete it if they are "
-                f"those that the run began with"
-            ) from error
-        if changed := differences(stored, json.loads(json.dumps(signal.to_dict()))):
-            listed = "".join(f"\n  {each}" for each in changed)
-            raise ConfigError(f"the data are not those that run={folder} began with:{listed}")
-    else:
-        config.write(path, json.dumps(signal.to_dict(), indent=1))
-    if not (folder / config.FILE).is_file():
-        config.save(wanted, folder)  # last: a folder with a config is a run
-
-
-def introduce(
-    console: "Console",
-    wanted: Config,
-    *,
-    records: tuple["Source", "Source"],
-    mesh: "Mesh",
-) -> None:
-    """Say on what a run stands: versions, devices, seed, config, data."""
-    names = ("convt1d", "jax", "equinox", "optax", "orbax-checkpoint")
-    versions = " · ".join(f"{name} {version(name)}" for name in names)
-    signal = records[0].signal
-    rate = f" at {signal.rate} Hz" if signal.rate else ""
-    device = mesh.devices.flat[0]
-    rows = {
-        "versions": f"{versions} · Python {platform.python_version()}",
-        "devices": f"{mesh.size} × {device.device_kind}{shared(mesh)}",
-        "config": f"{config.digest(wanted)}, seed {wanted.train.seed}",
-        "data": f"{wanted.data.kind}: {len(records[0])} records to train on and "
-        f"{len(records[1])} to test, {signal.length} samples × {signal.channels}{rate}",
-    }
-    for name, text in rows.items():
-        console.print(f"[bold]{name:<9}[/bold]{text}", highlight=False, soft_wrap=True)
-
-
-def shared(mesh: "Mesh") -> str:
-    """Say how the devices are divided, where they are."""
-    import jax
-
-    copies, sharers = mesh.shape["data"], mesh.shape["fsdp"]
-    words = [f"in {jax.process_count()} processes"] if jax.process_count() > 1 else []
-    if sharers > 1:
-        words.append(f"{copies} × {sharers} that share one copy of the state")
-    return ", ".join(["", *words])
-
-
-def version(package: str) -> str:
-    """Return the installed version of a package."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "(from its folder)"
-
-
-def tabulate(console: "Console", state: "TrainState", product: str, length: int) -> None:
-    """Show the layers of the network that is used afterwards, and the size of the others."""
-    import equinox as eqx
-    import jax
-    from rich.table import Table
-
-    import convt1d
-
-    rows = convt1d.summary(state.players[product].model, length)
-    total = sum(row.parameters for row in rows)
-    title = f"{product}, {total:,} parameters"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("layer", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    for column in ("output", "parameters", "receptive\nfield"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        short = row.name.replace("stages.", "").replace("branches.", "")
-        output = f"{row.length} × {row.channels}"
-        table.add_row(short, row.kind, output, f"{row.parameters:,}", f"{row.receptive_field:,}")
-    console.print(table)
-    for name, player in state.players.items():
-        if name != product:
-            learned = eqx.filter(player.model, convt1d.trainable(player.model))
-            count = sum(leaf.size for leaf in jax.tree.leaves(learned))
-            console.print(f"[italic]{name}, {count:,} parameters[/italic]", highlight=False)
-
-
-def tell_start(console: "Console", wanted: Config, folder: Path, done: int) -> None:
-    """Say where the run begins, and what has changed since it was begun."""
-    steps, name = wanted.train.steps, shown(folder)
-    changed = config.differences(config.load(folder), wanted)
-    if done >= steps:
-        text = f"{name} is at step {done} of {steps}; train.steps={done + steps} would go on"
-    elif done:
-        text = f"resuming {name} at step {done} of {steps}"
-    else:
-        text = f"training in {name}"
-    lines = [text, *(f"  {each}" for each in changed)]
-    console.print("\n".join(lines), soft_wrap=True, markup=False)  # a name may look like markup
-
-
-def farewell(console: "Console", folder: Path, *, needs_input: bool) -> None:
-    """Say where to look and what to do next."""
-    from rich.markup import escape
-
-    run = shlex.quote(f"run={shown(folder)}")
-    rows = {
-        "hear, see": shown(folder / "samples"),
-        "curves": f"tensorboard --logdir {shlex.quote(shown(folder / 'tensorboard'))}",
-        "measure": f"python -m apps.evaluate {run}",
-        "generate": f"python -m apps.generate {run}" + (" input=FILE" if needs_input else ""),
-    }
-    for name, text in rows.items():
-        console.print(f"[bold]{name:<11}[/bold]{escape(text)}", highlight=False, soft_wrap=True)
-
-
-def shown(path: Path) -> str:
-    """Return a path as one would type it here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ GROUND = (
     *("apps.command_line", "apps.manual", "apps.config", "apps.schema", "apps.supervised"),
 )
 BUILT = (*GROUND, "apps.objectives", "apps.build")
-UNDER_THE_DOORS = (*BUILT, "apps.modes", "apps.modes.wanted")
+UNDER_THE_DOORS = (
+    *BUILT, "apps.modes", "apps.modes.wanted", "apps.run_folder", "apps.opening"
+)  # fmt: skip
 DOOR = Room(UNDER_THE_DOORS, (*JAX, "hydra", "omegaconf", "rich"))
 
 # A module belongs to the longest name here that it starts with.
@@ -48,12 +50,14 @@ ROOMS = {
     ),
     "apps.engine": Room(
         ("apps.pictures", "apps.user_cache"),
-        (*JAX, "optax", "orbax", "tensorboardX", "rich", "matplotlib", "soundfile"),
+        (*JAX, "optax", "orbax", "tensorstore", "tensorboardX", "rich", "matplotlib", "soundfile"),
     ),
     "apps.objectives": Room(GROUND, JAX),
     "apps.build": Room((*GROUND, "apps.objectives"), (*JAX, "optax")),
     "apps.modes": Room((*BUILT, "apps.modes.wanted"), (*JAX, "rich", "soundfile", "soxr")),
     "apps.modes.wanted": Room(("apps.config", "apps.schema")),
+    "apps.run_folder": Room((*BUILT, "apps.words")),
+    "apps.opening": Room(GROUND, (*JAX, "rich")),
     "apps.train": DOOR,
     "apps.generate": DOOR,
     "apps.evaluate": DOOR,
