@@ -223,10 +223,10 @@ def test_what_was_found_before_an_interruption_is_kept(folder, opened, monkeypat
         patch.setattr(index, "examine", interrupted)
         with pytest.raises(KeyboardInterrupt):
             start(folder)
-    assert opened == ["a/0.wav", "a/1.wav", "a/2.wav"]
+    opened.clear()
     start(folder)
-    assert len(opened) == 10
-    assert len({*opened}) == 10
+    assert "a/3.wav" in opened
+    assert not {*opened} & {"a/0.wav", "a/1.wav", "a/2.wav"}
 
 
 def test_what_was_found_is_kept_now_and_then(folder, monkeypatch, cache_folder):
@@ -244,7 +244,7 @@ def test_a_long_look_tells_how_far_it_is(folder, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "apps.data"):
         start(folder)
     lines = [each.getMessage() for each in caplog.records if "examined" in each.getMessage()]
-    assert lines[2] == f"{folder}: examined 2 of 5 files; the next start remembers them"
+    assert lines[1] == f"{folder}: examined 2 of 5 files; the next start remembers them"
 
 
 def test_nothing_is_written_beside_the_recordings(folder):
