@@ -1,5 +1,6 @@
 """The way into a command: the words are read, the job is done, the exit code says how."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -32,6 +33,9 @@ def enter(door: Door, schema: type[Schema], job: Callable[[Schema], int], words:
         The exit code: 0 well, 2 a setting is wrong, 130 stopped by Ctrl-C before there was
         anything to save; otherwise the job's.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file on Windows, or a terminal of old, may have no → and no 音: it gets a ? instead.
+        sys.stdout.reconfigure(errors="replace")
     try:
         sorted_words = sort(words)
         if sorted_words.topic is not None:

@@ -167,7 +167,8 @@ class Checkpoints:
                 are to lie.
 
         Raises:
-            CheckpointError: if the checkpoint is of another model, or every one is damaged.
+            CheckpointError: if the checkpoint is of another model or cannot be loaded, or every
+                one is damaged.
         """
         self._settle()
         damaged: dict[int, str] = {}
@@ -187,18 +188,18 @@ class Checkpoints:
                 check_fit(there, meta)
                 try:
                     state = fill(template, {**self._load(step, there, meta), **counts})
-                except Exception as error:
-                    reason = _reason(error)
-                    if self._company.size > 1:  # the others may have read their parts
-                        raise CheckpointError(f"checkpoint {step}: {reason}") from error
-                else:
-                    if damaged:
-                        going_on = f"going on from {step}"
-                        self._company.agreed(
-                            functools.partial(self._set_aside, damaged, going_on=going_on)
-                        )
-                        self._manager.reload()
-                    return step, state
+                except Exception as error:  # of memory, say: a whole checkpoint is not set aside
+                    raise CheckpointError(
+                        f"checkpoint {step} is as it was written, and cannot be loaded: "
+                        f"{_reason(error)}"
+                    ) from error
+                if damaged:
+                    going_on = f"going on from {step}"
+                    self._company.agreed(
+                        functools.partial(self._set_aside, damaged, going_on=going_on)
+                    )
+                    self._manager.reload()
+                return step, state
             damaged[step] = reason
         if damaged:
             raise CheckpointError(_all_damaged(self.folder, damaged))

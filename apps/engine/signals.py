@@ -1,10 +1,11 @@
-"""Asking a run to stop: SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 set a flag that the loop reads."""
+"""Asking a run to stop: SIGTERM, SIGINT (Ctrl-C), SIGUSR1 and SIGHUP set a flag for the loop."""
 
 import signal
 from types import FrameType, TracebackType
 
-# SIGUSR1 is what batch systems send some minutes ahead of the end; Windows has none.
-_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+# SIGUSR1 is what batch systems send some minutes ahead of the end, SIGHUP comes of a connection
+# that breaks. Windows has neither.
+_NAMES = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP")
 
 
 class StopSignal:
@@ -29,7 +30,7 @@ class StopSignal:
     def __enter__(self) -> "StopSignal":
         for name in _NAMES:
             number: signal.Signals | None = getattr(signal, name, None)
-            if number is not None:
+            if number is not None and not (name == "SIGHUP" and _is_ignored(number)):
                 self._former[number] = signal.signal(number, self._handle)
         return self
 
@@ -49,3 +50,8 @@ class StopSignal:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number).name
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    """Whether who started the process wants it to go on whatever comes: `nohup`."""
+    return signal.getsignal(number) is signal.SIG_IGN

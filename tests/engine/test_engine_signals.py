@@ -5,7 +5,9 @@ import pytest
 from apps.engine.signals import StopSignal
 
 NUMBERS = [
-    number for name in ("SIGTERM", "SIGINT", "SIGUSR1") if (number := getattr(signal, name, None))
+    number
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP")
+    if (number := getattr(signal, name, None))
 ]
 
 
@@ -26,3 +28,12 @@ def test_a_second_interrupt_insists():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert stop.requested
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_a_hangup_that_is_ignored_stays_so():
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
+    with StopSignal() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert not stop.requested
+    assert signal.signal(signal.SIGHUP, former) is signal.SIG_IGN

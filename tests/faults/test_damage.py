@@ -1,5 +1,6 @@
 """Checkpoints that are not as they were written: named, set aside, and passed over."""
 
+import errno
 import math
 import os
 import shutil
@@ -191,3 +192,21 @@ def test_the_best_is_kept_over_restarts(tmp_path, told):
                 assert checkpoints.save(step, state_at(run, step), metrics)
     assert sorted(path.name for path in run.checkpoints.glob("[0-9]*")) == ["2", "6", "7"]
     assert restore_ema(run.checkpoints, run.models, step="best")[0] == 2
+
+
+def test_a_whole_checkpoint_that_cannot_be_loaded_is_not_set_aside(run, told, monkeypatch):
+    told(
+        "checkpoints",
+        "the newest one is whole, and cannot be loaded (memory, open files, a drive that is away)",
+        "the run is refused and says why; nothing is set aside, since nothing is damaged",
+    )
+
+    def refuse(*arguments):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(Checkpoints, "_load", refuse)
+    said = "checkpoint 20 is as it was written, and cannot be loaded: Too many open files"
+    with Checkpoints(run.checkpoints) as checkpoints, pytest.raises(CheckpointError, match=said):
+        checkpoints.restore(run.fresh())
+    monkeypatch.undo()
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == ["10", "20", "lock"]

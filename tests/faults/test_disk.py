@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from engine_toys import Run, batches, same_bits
-from processes import TIMEOUT, record, saved
+from processes import ROOT, TIMEOUT, record, saved
 from rich.console import Console
 
 from apps import config, train
@@ -53,11 +53,16 @@ def fill(folder):
                 continue
 
 
-def fill_after(run, step):
-    """Fills the disk of a run as soon as its checkpoint of a step is whole."""
+def wait_for(run, step):
+    """Waits until the checkpoint of a step is whole."""
     deadline = time.monotonic() + TIMEOUT
     while step not in saved(run.folder) and time.monotonic() < deadline:
         time.sleep(0.01)
+
+
+def fill_after(run, step):
+    """Fills the disk of a run as soon as its checkpoint of a step is whole."""
+    wait_for(run, step)
     fill(run.folder.parent)
 
 
@@ -152,6 +157,46 @@ def test_output_that_is_read_only_is_refused(disk, tmp_path, told, capsys):
     assert "checkpoints cannot be written to" in (text := capsys.readouterr().err)
     assert "Read-only file system" in text
     assert len(text.splitlines()) == 2  # and where help is
+
+
+def test_a_disk_that_turns_read_only_in_mid_run_holds_nothing_up(disk, tmp_path, screen, told):
+    told(
+        "disk and folders",
+        "the disk turns read-only in mid run, as after an error of its own",
+        "one line for each checkpoint that is lost, exit code 1 at the end; earlier ones stay",
+    )
+    run = Run(disk("size=8m") / "run")
+
+    def protect():
+        wait_for(run, 10)
+        subprocess.run(["mount", "--bind", run.folder, run.folder], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", run.folder], check=True)
+
+    begun = time.monotonic()
+    try:
+        with pytest.raises(CheckpointError, match="13 was not saved: Read-only file system"):
+            run.train(13, batches=between_steps({11: protect}))
+    finally:
+        subprocess.run(["umount", "-l", run.folder])
+    assert time.monotonic() - begun < 100
+    assert "metrics.jsonl cannot be written: Read-only file system. Going on" in screen()
+    assert saved(run.folder) == [5, 10]
+    assert same_bits(run.train(13), Run(tmp_path / "whole").train(13))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_our_letters_gets_others(tmp_path, told, encoding):
+    told("disk and folders", "a terminal or file without →, · and 音", "they are printed as ?")
+    code = (
+        "import sys; from apps import train; "
+        "sys.exit(train.main(['run=音 → b', '--cfg']) + train.main(['--help', 'train']))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"? ? b" in done.stdout
 
 
 SMALL = (
