@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
+from apps.engine.mesh import make_mesh
 from apps.objectives import losses
 from apps.objectives.adversary import CRITIC, Adversary
 from apps.objectives.collapse import Watch
@@ -157,10 +158,10 @@ def test_a_turn_over_several_devices_is_the_turn_on_one(devices):
 
         return jax.value_and_grad(loss, has_aux=True)(critic)
 
-    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",), axis_types=(AxisType.Auto,))
+    mesh = make_mesh(devices, 8)
     everywhere, spread = (
         NamedSharding(mesh, PartitionSpec()),
-        NamedSharding(mesh, PartitionSpec("data")),
+        NamedSharding(mesh, PartitionSpec(("data", "fsdp"))),
     )
     ours = gradient(*jax.device_put((critic, real, KEYS), (everywhere, spread, spread)))
     halves = [gradient(critic, real[at::2], KEYS[at::2]) for at in (0, 1)]

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
+from apps.engine.mesh import make_mesh
 from apps.metrics import audio, series
 from apps.objectives import autoencoding, losses, maker, vae
 from apps.objectives.elbo import Elbo
@@ -221,8 +222,7 @@ def test_scores_are_those_of_the_metrics_whatever_the_batches():
 
 @pytest.mark.parametrize("count", [8, 3])
 def test_a_model_on_eight_devices_is_measured_there_without_implicit_transfers(count):
-    mesh = Mesh(np.asarray(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
-    assert mesh.size == 8
+    mesh = make_mesh(8, 8)
     model = jax.device_put(MODEL, NamedSharding(mesh, PartitionSpec()))
     batch = signals(count, 600)
     with jax.transfer_guard("disallow"):
