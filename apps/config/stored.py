@@ -89,7 +89,8 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
             recordings have moved.
 
     Raises:
-        ConfigError: If the folder holds no run, or the values are not a config.
+        ConfigError: If the folder holds no run, a link leads out of it, or the values are not a
+            config.
     """
     folder = Path(folder)
     if not (folder / FILE).is_file():
@@ -98,6 +99,7 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
             f"; runs beside it: {', '.join(runs)}" if runs else ""
         )
         raise ConfigError(f"run={folder} is not a run ({FILE} is missing){there}")
+    _refuse_links_out(folder)
     try:
         values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, say
@@ -106,3 +108,12 @@ def load(folder: Path | str, overrides: Mapping[str, Any] | None = None) -> Conf
         raise ConfigError(f"{folder / FILE} is damaged: it must hold settings, got {shown(values)}")
     values = merged(migrated(values), overrides or {})
     return dataclasses.replace(from_dict(Config, values), run=folder)
+
+
+def _refuse_links_out(folder: Path) -> None:
+    """Refuse a run of somebody's that would have us write or read elsewhere."""
+    for path in folder.iterdir():
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"{path} is a link out of the run folder; copy what it leads to into the folder"
+            )
