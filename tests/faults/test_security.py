@@ -103,7 +103,7 @@ def test_no_file_of_ours_imports_a_pickle_or_calls_what_it_is_handed(told):
     wrong = []
     for name, path in SOURCES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            wrong += [f"{name}:{node.lineno} {what}" for what in _dangers(node)]
+            wrong += [f"{name}: {what} in {ast.unparse(node)}" for what in _dangers(node)]
     assert not wrong, wrong
     told(
         SECTION,

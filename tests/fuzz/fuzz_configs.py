@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from apps import build, config
 from apps.config import Config
 from apps.data import Labelled, Signal, fixed_batch, write_signal
+from apps.engine.step import TrainStep
+from apps.engine.step import _divide as divide
 from apps.schema import ConfigError, from_dict, schemas_of, settings
 
 Values = dict[str, Any]
@@ -133,8 +135,7 @@ def _consistent(draw: st.DrawFn) -> Values:
         if name in objective:
             objective[name] = each
     if data["kind"] in ("sines", "arrays") and objective["kind"] == "vocoder":
-        objective["kind"] = "upsampler"
-        objective = values["objective"] = {"kind": "upsampler"}
+        objective = values["objective"] = dict[str, Any](kind="upsampler")
     if data["kind"] in ("sines", "arrays") and objective.get("reconstruction") == "log_mel":
         objective["reconstruction"] = "l2"
     if objective["kind"] == "upsampler":
@@ -161,9 +162,8 @@ def _consistent(draw: st.DrawFn) -> Values:
     return values
 
 
-def _group(draw: st.DrawFn, hint: Any) -> Any:
-    schemas = schemas_of(hint)
-    chosen = draw(st.sampled_from(schemas))
+def _group(draw: st.DrawFn, hint: Any) -> Values:
+    chosen = draw(st.sampled_from(schemas_of(hint)))
     hints = typing.get_type_hints(chosen)
     group: Values = {}
     for field in dataclasses.fields(chosen):
@@ -217,8 +217,8 @@ def check_config(values: Values) -> str:
     state, batch, aim, step = ready
     for phase, each in zip(aim.phases, step.steps, strict=True):
         # What is traced is what is run: a step that cannot be formed is no step.
-        after, metrics = eqx.filter_eval_shape(each, state, batch)
-        assert _form(after) == _form(state), phase.name
+        before, after, metrics = eqx.filter_eval_shape(_traced, each, state, batch)
+        assert _form(after) == _form(before), phase.name
         assert all(value.shape == () for value in metrics.values()), phase.name
     return "builds"
 
@@ -262,6 +262,13 @@ def _batch(signal: Signal, size: int) -> Any:
     records = jax.ShapeDtypeStruct((size, signal.length, signal.channels), np.float32)
     label = jax.ShapeDtypeStruct((size,), np.int32)
     return Labelled(records, label) if signal.labels else records  # pyright: ignore
+
+
+def _traced(step: TrainStep, state: Any, batch: Any) -> tuple[Any, Any, Any]:
+    """The arrays of the state before and after a step, and the metrics, with nothing compiled."""
+    arrays, structure, others = divide(state)
+    after, metrics = step._run(arrays, batch, structure, others)
+    return arrays, after, metrics
 
 
 def _form(tree: Any) -> list[Any]:
