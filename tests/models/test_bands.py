@@ -11,7 +11,7 @@ from streams import assert_streams
 import convt1d
 from convt1d import PQMF
 from convt1d.models import VAE, Banded, BandedEncoder, Decoder, Encoder, Heads, Layout
-from convt1d.models.bands import FilteredNoise
+from convt1d.models.noise import FilteredNoise
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 LAYOUT = Layout(
