@@ -12,7 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorstore
-from orbax.checkpoint._src.serialization import tensorstore_utils
+
+try:
+    from orbax.checkpoint._src.serialization import tensorstore_utils
+except ImportError:  # a private place of orbax 0.12; elsewhere saves work, and leave something
+    tensorstore_utils = None
 
 
 def ask_less() -> Callable[[], None]:
@@ -21,11 +25,14 @@ def ask_less() -> Callable[[], None]:
     Returns:
         What undoes it.
     """
-    before = tensorstore_utils.ts
-    tensorstore_utils.ts = _Sparing()
+    place: Any = tensorstore_utils
+    before = getattr(place, "ts", None)
+    if before is None:
+        return lambda: None
+    place.ts = _Sparing()
 
     def undo() -> None:
-        tensorstore_utils.ts = before
+        place.ts = before
 
     return undo
 

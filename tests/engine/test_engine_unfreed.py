@@ -10,6 +10,7 @@ import pytest
 import tensorstore
 from orbax.checkpoint._src.serialization import tensorstore_utils
 
+from apps.engine import unfreed
 from apps.engine.checkpoint import Checkpoints
 from apps.engine.state import init_state
 
@@ -44,3 +45,12 @@ def test_descriptions_are_tensorstores_own_and_orbax_is_left_as_it_was(tmp_path)
         assert store.experimental_collect_matching_metrics("/tensorstore/") == []
         assert store.int32 is tensorstore.int32
     assert tensorstore_utils.ts is tensorstore
+
+
+def test_another_orbax_is_left_alone(monkeypatch):
+    monkeypatch.delattr(tensorstore_utils, "ts")
+    undo = unfreed.ask_less()
+    assert not hasattr(tensorstore_utils, "ts")
+    undo()
+    monkeypatch.setattr(unfreed, "tensorstore_utils", None)
+    unfreed.ask_less()()
