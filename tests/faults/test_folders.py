@@ -7,7 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from engine_toys import Run, batches, same_bits
-from processes import command, is_saving, kill, needs_signals, record, saved, wait_until
+from processes import (
+    TIMEOUT,
+    Trainer,
+    command,
+    errors,
+    is_saving,
+    kill,
+    needs_signals,
+    record,
+    saved,
+    wait_until,
+)
 from rich.console import Console
 
 from apps import command_line, config, train
@@ -253,20 +264,23 @@ def test_what_killed_runs_leave_behind_is_no_hindrance(tmp_path, told):
 
 
 @needs_signals
-def test_compiled_programs_that_are_damaged_are_compiled_again(compiled, trainer, tmp_path, told):
+def test_compiled_programs_that_are_damaged_are_compiled_again(tmp_path, told):
     told(
         "disk and folders",
         "the cache of compiled programs truncated",
-        "they are compiled again; same bits",
+        "JAX names them, and they are compiled again; same bits",
     )
+    compiled = tmp_path / "compiled"
+    trainer = Trainer(compiled)
     trainer.finish(tmp_path / "first", 4)
     kept = [path for path in compiled.iterdir() if path.name.endswith("-cache")]
     assert kept
     for path in kept:
         os.truncate(path, path.stat().st_size // 2)
     process = trainer.start(tmp_path / "second", 4)
-    process.join()
+    process.join(TIMEOUT)
     assert process.exitcode == 0
+    assert "Error reading persistent compilation cache" in errors(tmp_path / "second")
     assert record(tmp_path / "second") == record(tmp_path / "first")
 
 

@@ -10,7 +10,7 @@ from processes import TIMEOUT, errors, needs_signals, record, saved, wait_until
 from apps.engine.loop import Cadence
 
 pytestmark = needs_signals
-NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+NAMES = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP")
 STEPS = 400
 
 
