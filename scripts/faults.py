@@ -44,7 +44,8 @@ def promises(report: Path) -> Iterator[Promise]:
     """What each test in pytest's JUnit file promises, and whether it is kept."""
     if not report.is_file():  # pytest itself could not start
         return
-    for case in ElementTree.parse(report).getroot().iter("testcase"):
+    cases = ElementTree.parse(report).getroot().iter("testcase")
+    for case in sorted(cases, key=lambda each: each.get("classname") or ""):  # whoever was first
         result = _result(case)
         said = [(each.get("name"), each.get("value") or "") for each in case.iter("property")]
         words = {key: [text for name, text in said if name == key] for key in Promise._fields[:3]}
@@ -63,37 +64,52 @@ def _result(case: ElementTree.Element) -> str:
     return KEPT if skipped is None else f"skipped: {skipped.get('message')}"
 
 
-def rows(found: Iterable[Promise]) -> list[Promise]:
-    """One row for each promise, of all its tests, in the order of the sections."""
+class Row(NamedTuple):
+    """Promises of one section with the same outcome and result."""
+
+    section: str
+    faults: list[str]
+    outcome: str
+    result: str
+    cases: int
+
+
+def rows(found: Iterable[Promise]) -> list[Row]:
+    """What is told together, in the order of the sections."""
     results: dict[tuple[str, str, str], Counter[str]] = {}
     for each in found:
         results.setdefault(each[:3], Counter())[each.result] += 1
-    merged = [Promise(*words, _together(counts)) for words, counts in results.items()]
+    merged: dict[tuple[str, str, str], Row] = {}
+    for (section, fault, outcome), counts in results.items():
+        key = (section, outcome, _together(counts))
+        row = merged.setdefault(key, Row(section, [], outcome, key[-1], 0))
+        merged[key] = row._replace(faults=[*row.faults, fault], cases=row.cases + counts.total())
     places = {name: place for place, name in enumerate(SECTIONS)}
-    return sorted(merged, key=lambda each: places.get(each.section, len(places)))
+    return sorted(merged.values(), key=lambda each: places.get(each.section, len(places)))
 
 
 def _together(counts: Counter[str]) -> str:
-    if counts[BROKEN]:
-        return BROKEN
-    skipped = next((result for result in counts if result != KEPT), None)
-    if counts[KEPT]:
-        return KEPT if counts[KEPT] == 1 else f"{KEPT} {counts[KEPT]} cases"
-    return skipped or KEPT
+    """One result of several tests: one that is broken counts, then one that is kept."""
+    return BROKEN if counts[BROKEN] else KEPT if counts[KEPT] else next(iter(counts))
 
 
-def markdown(found: Sequence[Promise], where: str) -> str:
+def markdown(found: Sequence[Row], where: str) -> str:
     """The table, a sentence before it, and where it was made."""
     body, section = [], None
     for each in found:
         name = "" if each.section == section else each.section
-        body.append([cell.replace("|", "\\|") for cell in (name, *each[1:])])
+        result = each.result if each.cases == 1 else f"{each.result} ({each.cases} cases)"
+        cells = (name, "; ".join(each.faults), each.outcome, result)
+        body.append([cell.replace("|", "\\|") for cell in cells])
         section = each.section
-    broken = sum(each.result == BROKEN for each in found)
-    kept = sum(each.result.startswith(KEPT) for each in found)
-    text = f"{len(found)} promises: {kept} kept, {broken} broken, {len(found) - kept - broken} "
+    count = Counter[str]()
+    for each in found:
+        count[each.result] += len(each.faults)
+    kept, broken = count[KEPT], count[BROKEN]
+    text = f"{count.total()} promises: {kept} kept, {broken} broken, "
+    text += f"{count.total() - kept - broken} not tried. {where}"
     header = ("", "what is done", "what happens", "result")
-    return f"{text}not tried. {where}\n\n{table(header, body, numbers=False)}\n"
+    return f"{text}\n\n{table(header, body, numbers=False)}\n"
 
 
 def where(python: Path) -> str:

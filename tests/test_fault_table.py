@@ -14,6 +14,9 @@ REPORT = """<testsuites><testsuite>
 <testcase name="test_b"><properties><property name="section" value="many processes"/>
  <property name="fault" value="c"/><property name="outcome" value="d"/></properties>
  <skipped message="no root"/></testcase>
+<testcase name="test_e"><properties><property name="section" value="numbers"/>
+ <property name="fault" value="e"/><property name="outcome" value="told"/></properties>
+</testcase>
 <testcase name="test_a_thing_of_no_row"/>{}
 </testsuite></testsuites>"""
 BROKEN = '<testcase name="test_of_no_row"><failure/></testcase>'
@@ -30,10 +33,10 @@ def table(tmp_path):
 
 def test_every_promise_is_a_row_of_its_section(table):
     assert table() == (
-        "2 promises: 1 kept, 0 broken, 1 not tried. Here.\n\n"
+        "3 promises: 2 kept, 0 broken, 1 not tried. Here.\n\n"
         "|  | what is done | what happens | result |\n| --- | --- | --- | --- |\n"
         "| many processes | c | d | skipped: no root |\n"
-        "| numbers | a \\| b | told | ✓ 2 cases |\n"
+        "| numbers | a \\| b; e | told | ✓ (3 cases) |\n"
     )
 
 
@@ -43,7 +46,9 @@ def test_what_fails_is_told_even_if_it_promised_nothing(table):
 
 def test_one_broken_case_breaks_the_promise(table):
     case = REPORT.split("<testcase")[1].replace("</properties>", "</properties><failure/>")
-    assert "2 promises: 0 kept, 1 broken, 1 not tried" in table(f"<testcase{case}")
+    text = table(f"<testcase{case}")
+    assert "3 promises: 1 kept, 1 broken, 1 not tried" in text
+    assert "| numbers | a \\| b | told | FAILED (3 cases) |" in text
 
 
 def test_without_a_report_there_is_nothing_to_tell(tmp_path):
