@@ -2,10 +2,12 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -74,6 +76,16 @@ def test_a_run_at_its_end_says_how_to_go_on(whole: Path, capsys: pytest.CaptureF
     assert main([f"run={whole}"]) == 0
     assert "is at step 6 of 6; train.steps=12 would go on" in capsys.readouterr().out
     assert record(whole) == before
+
+
+def test_a_run_tells_on_what_it_stands(whole: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([f"run={whole}"]) == 0
+    told = capsys.readouterr().out
+    for package in ("jax", "equinox", "optax", "orbax-checkpoint"):
+        assert f"{package} {version(package)}" in told
+    assert f"Python {platform.python_version()}" in told
+    assert "devices  1 × cpu" in told
+    assert f"config   {config.digest(config.load(whole))}, seed 0" in told
 
 
 def test_a_trained_model_is_read_without_its_data(whole: Path):
