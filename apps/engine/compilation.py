@@ -1,8 +1,12 @@
 """Compiled programs are kept on the disk, so that a second start does not compile again."""
 
+import glob
 import logging
 import os
+import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -34,4 +38,30 @@ def keep_compilations() -> Path | None:
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # By default only what took a second; the many small programs of a start take seconds too.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    _replace_damaged(folder)
     return folder
+
+
+def _replace_damaged(folder: Path) -> None:
+    """Has programs that a kill or a full disk cut off written again.
+
+    JAX warns of each, compiles, and leaves it as it is: at every start anew.
+    """
+    shown, said = warnings.showwarning, False
+    known = re.compile(r"Error reading persistent compilation cache entry for '(.+?)'")
+
+    def show(message: Warning | str, *where: Any, **how: Any) -> None:
+        nonlocal said
+        name = re.match(
+            r"Error reading persistent compilation cache entry for '(.+?)'", f"{message}"
+        )
+        if name is None:
+            shown(message, *where, **how)
+            return
+        for path in folder.glob(f"{glob.escape(name[1])}-*"):
+            path.unlink(missing_ok=True)
+        if not said:
+            _logger.warning(f"compiled programs in {folder} are damaged: they are compiled again")
+        said = True
+
+    warnings.showwarning = show

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from engine_toys import Run, batches
 
+from apps.engine import compilation
 from apps.engine.loop import Cadence
 from apps.engine.signals import StopSignal
 
@@ -48,6 +49,8 @@ def train(
     folder.parent.mkdir(parents=True, exist_ok=True)
     error = os.open(folder.with_suffix(".errors"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(error, 2)
+    os.environ.update(environment)
+    compilation.keep_compilations()
     for name, value in environment.items():  # too late for variables: JAX is imported
         jax.config.update(name.lower(), float(value) if name.endswith("SECS") else value)
     operations = Operations(folder, dies_at)
