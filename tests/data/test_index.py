@@ -167,7 +167,7 @@ def test_a_damaged_or_foreign_index_is_made_again(folder, opened, cache_folder, 
 def test_no_flipped_bit_of_the_index_is_believed(folder, opened, cache_folder):
     start(folder)
     good = kept(cache_folder).read_bytes()
-    for bit in np.random.default_rng(0).integers(8 * len(good), size=100):
+    for bit in np.random.default_rng(0).integers(8 * len(good), size=40):
         spoiled = bytearray(good)
         spoiled[bit // 8] ^= 1 << bit % 8
         kept(cache_folder).write_bytes(spoiled)
