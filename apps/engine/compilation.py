@@ -52,9 +52,7 @@ def _replace_damaged(folder: Path) -> None:
 
     def show(message: Warning | str, *where: Any, **how: Any) -> None:
         nonlocal said
-        name = re.match(
-            r"Error reading persistent compilation cache entry for '(.+?)'", f"{message}"
-        )
+        name = known.match(str(message))
         if name is None:
             shown(message, *where, **how)
             return
