@@ -62,7 +62,7 @@ def findings(
             for name, finding in examined:
                 found[name] = finding
                 index.keep(name, finding)
-                if time.monotonic() - told > _TELL_EVERY:
+                if time.monotonic() - told > _TELL_EVERY and len(found) < len(wanted):
                     told = time.monotonic()
                     _LOG.warning(
                         "%s: examined %s of %s files; the next start remembers them",
