@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=None, help="of the first turn; random if none")
-    wanted = parser.parse_args(arguments)
+    wanted = parser.parse_intermixed_args(arguments)
     if unknown := [name for name in wanted.targets if name not in TARGETS]:
         parser.error(f"{unknown[0]} is no target; there are {', '.join(TARGETS)}")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -9,6 +9,7 @@ checkpoint, one that falls behind the others is ended early. Needs the extra `se
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -44,11 +45,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--experiment", default="sines_vae")
     parser.add_argument("--metric", default="test/mean_absolute_error", help="the lower the better")
     parser.add_argument("--trials", type=int, default=20, help="in all, those that are there too")
-    wanted = parser.parse_args(arguments)
+    wanted = parser.parse_intermixed_args(arguments)
     try:
         import optuna  # pyright: ignore[reportMissingImports]
     except ImportError:
         sys.exit("scripts/search.py needs Optuna: pip install 'optuna>=5'")
+    for each in (signal.SIGTERM, signal.SIGINT):  # leave the trial as one that is running
+        signal.signal(each, lambda *_: sys.exit(130))
     wanted.folder.mkdir(parents=True, exist_ok=True)
     journal = optuna.storages.journal.JournalFileBackend(str(wanted.folder / "journal.log"))
     study = optuna.create_study(

@@ -140,7 +140,11 @@ class AudioFolder:
         if not good:
             raise ValueError(
                 f"{self._root}: none of the {len(own)} {split} files can be used"
-                + (first(self.bad) if own else ": hold fewer files out for test")
+                + (
+                    first(self.bad)
+                    if own
+                    else ": hold fewer out for test, by test_fraction or test_pattern"
+                )
             )
         self.signal = Signal(
             kind="audio",

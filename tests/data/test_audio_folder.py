@@ -257,7 +257,7 @@ def test_a_file_changed_after_it_was_checked_is_an_error_and_no_short_crop(tmp_p
         ({"test_fraction": 1.0}, r"test_fraction=1\.0 must lie between 0 and 1"),
         ({"test_pattern": "("}, r"test_pattern='\(' is not a regular expression: missing \)"),
         ({"test_pattern": "xyz"}, "test_pattern='xyz' matches none of the 12 files .*take 0/0.wav"),
-        ({"test_pattern": "."}, "none of the 0 train files can be used: hold fewer files out"),
+        ({"test_pattern": "."}, "none of the 0 train files can be used: hold fewer out for"),
     ],
 )
 def test_a_wrong_folder_argument_is_named(folder, arguments, message):

@@ -317,11 +317,11 @@ def _numbers(values: Any, key: str = "") -> list[tuple[str, float]]:
 
 
 def _names_a_setting(error: Exception) -> None:
-    """One line, with the last part at least of some key in it, and a value."""
+    """The last part at least of some key; one line, and one for each file that is refused."""
     parts = {key.rpartition(".")[2] for key in KEYS} | {"critic", "objective", "data"}
     words = set(re.findall(r"\w+", str(error)))
     assert words & parts, error
-    one_line_naming(error, [""])
+    one_line_naming(ValueError(str(error).partition(":\n")[0]), [""])
 
 
 @functools.cache
