@@ -115,7 +115,12 @@ def _options(*, sweeps: bool) -> list[str]:
     rows = [("-h, --help [GROUP]", "this page, or the settings of a group")]
     rows += [("-c, --cfg", "print the whole config, and stop")]
     if sweeps:
-        rows += [("-m, --multirun", "one run for every combination of KEY=VALUE,VALUE")]
+        rows += [
+            (
+                "-m, --multirun",
+                "one run for each combination of KEY=VALUE,VALUE; run=FOLDER goes on",
+            )
+        ]
         rows += [("-cd, --config-dir DIR", "find groups and experiments of your own in DIR")]
     return ["Options:", *_aligned(rows, width=26)]
 

@@ -123,6 +123,24 @@ def test_a_length_known_only_from_the_data_must_suit_the_hop():
         build.model(config, signal, key=jax.random.key(0))
 
 
+WINDOWED = {
+    "vae": {"n_ffts": [32, 200], "bands": [4, 4]},
+    "vocoder": {"kind": "vocoder", "n_ffts": [200], "bands": [4]},
+    "upsampler": {"kind": "upsampler", "factor": 4, "n_ffts": [200]},
+}
+
+
+@pytest.mark.parametrize("objective", WINDOWED.values(), ids=WINDOWED.keys())
+def test_windows_longer_than_the_records_are_refused(objective: dict[str, Any]):
+    config = made(model=TINY, data=SMALL["plucks"], objective=objective)
+    signal = Signal(kind="audio", length=64, channels=1, rate=8000)
+    with pytest.raises(
+        ConfigError, match=r"n_ffts=\[.*\] has windows of 200 .* at most 127 samples"
+    ):
+        build.objective(config, signal)
+    build.objective(config, Signal(kind="audio", length=101, channels=1, rate=8000))
+
+
 def test_the_weights_follow_from_the_seed():
     signal = Signal(kind="audio", length=64, channels=1, rate=8000)
     configs = [made(model=TINY, train={"seed": seed}) for seed in (0, 0, 1)]

@@ -42,3 +42,9 @@ def test_wrong_scalings_are_refused():
         Scaling.fit("minmax", ROWS)
     with pytest.raises(ValueError, match="got 1 offsets and 2 factors"):
         Scaling("standard", (0.0,), (1.0, 1.0))
+
+
+@pytest.mark.parametrize(("offset", "factor"), [((np.nan,), (1.0,)), ((0.0,), (0.0,))])
+def test_a_scaling_that_cannot_be_undone_is_refused(offset, factor):
+    with pytest.raises(ValueError, match="needs finite offsets and factors other than 0, got the"):
+        Scaling("standard", offset, factor)

@@ -99,3 +99,21 @@ def test_pieces_put_together_are_the_batch(source):
 def test_pieces_of_no_size_are_refused():
     with pytest.raises(ValueError, match="size=0 must be"):
         list(pieces(np.zeros((2, 3, 1)), 0))
+
+
+SERIES = {"kind": "series", "length": 4, "channels": 2, "rate": None, "scaling": None}
+TWO = {"kind": "none", "offset": [0, 0, 0], "factor": [1, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": ["a"]}, r"columns=\('a',\) must name all 2 channels"),
+        ({"columns": [1, 2]}, r"columns=\[1, 2\] must be a list of words"),
+        ({"columns": [], "labels": "ab"}, "labels='ab' must be a list of words"),
+        ({"columns": [], "scaling": TWO}, "scaling has 3 offsets for 2 channels"),
+    ],
+)
+def test_a_stored_signal_that_does_not_fit_together_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Signal.from_dict({**SERIES, **change})
