@@ -232,13 +232,14 @@ def test_a_disk_full_at_the_start_leaves_no_half_run(tmp_path, told, monkeypatch
 
 
 @pytest.mark.parametrize("kind", ["a full disk", "a pipe that nobody reads"])
-@pytest.mark.skipif(sys.platform == "win32", reason="no /dev/full there")
 def test_a_terminal_that_takes_nothing_ends_no_run(tmp_path, told, kind):
     told(
         "disk and folders",
         "standard output to a full disk, or to a pipe whose reader has gone (`| head`)",
         "the run goes on, and is saved; `metrics.jsonl` has all that was to be printed",
     )
+    if kind == "a full disk" and not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
     if kind == "a full disk":
         writer = os.open("/dev/full", os.O_WRONLY)
     else:

@@ -17,6 +17,7 @@ from processes import (
     needs_signals,
     record,
     saved,
+    share_compiled,
     wait_until,
 )
 from rich.console import Console
@@ -334,19 +335,19 @@ def test_a_config_that_is_damaged_is_named(begun, told, capsys):
 
 
 @pytest.mark.slow
-def test_two_commands_at_once_make_two_runs_or_one(tmp_path, told):
+def test_of_two_commands_at_once_one_trains(tmp_path, told, compiled):
     told(
         "disk and folders",
         "two commands started at once with the same run=",
         "one trains, the other is refused",
     )
-    words = ("experiment=sines_vae", "data.count=8", "train.batch_size=4", "model.channels=[4,4,4]")
-    both = [
-        command(*words, "run=r", "train.steps=300", "train.log_every=1", folder=tmp_path)
-        for _ in range(2)
-    ]
+    words = (
+        *("experiment=sines_vae", "data.count=8", "train.batch_size=4", "model.channels=[4,4,4]"),
+        *("run=r", "train.steps=150", "train.sample_every=0", "train.evaluate_every=0"),
+    )
+    both = [command(*words, folder=tmp_path, **share_compiled(compiled)) for _ in range(2)]
     told_by = [process.communicate() for process in both]
     codes = sorted(process.returncode for process in both)
     assert codes == [0, 2], told_by
     assert "is in use by process" in "".join(errors for _, errors in told_by)
-    assert saved(tmp_path / "r")[-1] == 300
+    assert saved(tmp_path / "r")[-1] == 150
