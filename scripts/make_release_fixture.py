@@ -41,7 +41,7 @@ RUNS = {  # by name: since when it can be trained, and the words that train it
         (
             *SOUND,
             *("objective=vae_gan", "objective.bands=[5]", "objective.adversarial_from=1"),
-            *("critic.channels=2", "critic.periods=[3]", "model.dilations=[1]"),
+            *("critic.channels=1", "critic.wave=true", "model.dilations=[1]"),
             *("model.residual_kernels=[3,5]", "model.activation=leaky_relu"),
         ),
     ),

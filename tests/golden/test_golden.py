@@ -2,12 +2,12 @@
 
 The losses that are kept were computed as a user computes them, with XLA's optimisations; the suite
 compiles without. By how much that and a second device move them, relative to a loss, was measured
-by `scripts/golden.py`, and some ten times as much is allowed:
+by `scripts/golden.py`, and ten times as much or more is allowed:
 
 ================  ======  =====  =====
 up to step        1       20     50
 ================  ======  =====  =====
-measured at most  5e-7    2e-6   1e-4
+measured at most  5e-7    5e-6   1e-4
 allowed           1e-5    1e-4   1e-3
 ================  ======  =====  =====
 """

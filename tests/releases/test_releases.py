@@ -53,7 +53,7 @@ def reference(packed: Path) -> dict[str, np.ndarray]:
 def test_every_release_has_left_something_here():
     text = (HERE.parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
     released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", text, flags=re.MULTILINE)
-    assert set(released) == {path.parent.name for path in RUNS}
+    assert set(released) <= {path.parent.name for path in RUNS}
 
 
 @pytest.mark.parametrize("packed", RUNS, ids=NAMES)
