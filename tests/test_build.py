@@ -141,6 +141,13 @@ def test_windows_longer_than_the_records_are_refused(objective: dict[str, Any]):
     build.objective(config, Signal(kind="audio", length=101, channels=1, rate=8000))
 
 
+def test_spectra_without_a_window_are_refused():
+    for objective in ({"bands": []}, {"kind": "upsampler", "factor": 4}):
+        config = made(model=TINY, data=SMALL["plucks"], objective={**objective, "n_ffts": []})
+        with pytest.raises(ConfigError, match=r"n_ffts=\[\] leaves objective=.* without the spect"):
+            build.objective(config, Signal(kind="audio", length=64, channels=1, rate=8000))
+
+
 def test_the_weights_follow_from_the_seed():
     signal = Signal(kind="audio", length=64, channels=1, rate=8000)
     configs = [made(model=TINY, train={"seed": seed}) for seed in (0, 0, 1)]

@@ -232,22 +232,31 @@ def _one_count_for_each_window(objective: "_Elbo | Vocoder") -> None:
 
 
 def check_windows(length: int, objective: Objective) -> None:
-    """Refuse windows of spectra that reach beyond both ends of the records.
+    """Refuse spectra without a window, or with one that reaches beyond both ends of the records.
 
     Raises:
-        ConfigError: With the longest windows that would do.
+        ConfigError: With the windows that would do.
     """
     match objective:
-        case Vae() | VaeGan() if objective.reconstruction in ("l2", "none"):
-            return
-        case Vae() | VaeGan() | Vocoder():
-            used = objective.n_ffts
-        case Upsampler() if objective.stft_weight or objective.log_spectral_weight:
-            used = objective.n_ffts
+        case Vae() | VaeGan():
+            needed = objective.reconstruction not in ("l2", "none")
+        case Upsampler():
+            needed = objective.stft_weight > 0 or objective.log_spectral_weight > 0
+        case Vocoder() if objective.n_ffts:
+            needed = True
         case _:
-            return
-    if used and length <= max(used) // 2:
+            needed = False
+    if not needed or isinstance(objective, Gan):
+        return
+    if not objective.n_ffts:
         raise ConfigError(
-            f"objective.n_ffts={list(used)} has windows of {max(used)} samples, and data.length is "
-            f"{length}; take windows of at most {2 * length - 1} samples, or longer records"
+            f"objective.n_ffts=[] leaves objective={objective.kind} without the spectra that it "
+            f"compares; give at least one window length"
+        )
+    longest = max(objective.n_ffts)
+    if length <= longest // 2:
+        raise ConfigError(
+            f"objective.n_ffts={list(objective.n_ffts)} has windows of {longest} samples, and "
+            f"data.length is {length}; take windows of at most {2 * length - 1} samples, or longer "
+            f"records"
         )
