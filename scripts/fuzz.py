@@ -62,6 +62,7 @@ def turn(target: tuple[str, str, str], tally: Tally, *, seed: int) -> None:
     laws = importlib.import_module(module)
     check: Callable[[Any], str] = getattr(laws, law)
     last: list[Any] = []
+    broken: list[bool] = []
     began = time.monotonic()
 
     @seeded(seed)
@@ -74,10 +75,14 @@ def turn(target: tuple[str, str, str], tally: Tally, *, seed: int) -> None:
     )
     @given(getattr(laws, strategy)())
     def fuzz(example: Any) -> None:
-        if time.monotonic() > began + TURN:
-            return  # hypothesis has no other way to end early
+        if time.monotonic() > began + TURN and not broken:
+            return  # hypothesis has no other way to end early, and makes a failure twice
         last[:] = [example]
-        tally.outcomes[check(example)] += 1
+        try:
+            tally.outcomes[check(example)] += 1
+        except Exception:
+            broken.append(True)
+            raise
 
     try:
         fuzz()
