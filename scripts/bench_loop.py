@@ -103,8 +103,8 @@ def serve(side: str) -> None:
             cadence=cadence,
             checkpoints=run.checkpoints,
             log=run.log,
-            evaluate=build.evaluator(wanted, run.test, run.aim),
-            sample=build.sampler(wanted, run.test, run.aim),
+            evaluate=build.evaluator(wanted, run.test, run.aim, devices=run.mesh),
+            sample=build.sampler(wanted, run.test, run.aim, devices=run.mesh),
             stop=stack.enter_context(StopSignal()),
             names=run.loader.names,
             watch=run.aim.watch() if run.aim.watch else None,
@@ -183,11 +183,14 @@ def ratios(found: Mapping[str, Any], side: str, kind: str) -> list[float]:
 def table(found: Mapping[str, Any]) -> str:
     """All sides: milliseconds, and what they add to the step alone, with the rounds' extremes."""
     lines = [
-        "| | ms a step | added, on the clock | added, processors |", "|---|---:|---:|---:|"
+        "| | ms a step | of processors | added, on the clock | added, of processors |",
+        "|---|---:|---:|---:|---:|",
     ]  # fmt: skip
     for side in found:
-        ms = 1e3 * statistics.median(each["seconds"] for each in found[side])
-        cells = [f"{ms:.2f}"]
+        cells = [
+            f"{1e3 * statistics.median(each[kind] for each in found[side]):.2f}"
+            for kind in ("seconds", "processor")
+        ]
         for kind in ("seconds", "processor"):
             added = sorted(100 * (each - 1) for each in ratios(found, side, kind))
             spread = f"{statistics.median(added):+.1f} % ({added[0]:+.1f} to {added[-1]:+.1f})"
