@@ -163,7 +163,12 @@ class Run:
             Log(self.folder, console=Console(quiet=True)) as log,
         ):
             if told is not None:
-                log.message = lambda text: told.append(text)
+
+                def tell(text: str) -> None:
+                    if not text.startswith("each device holds"):  # true of every run
+                        told.append(text)
+
+                log.message = tell
             found = checkpoints.restore(state)
             options.setdefault("batches", batches)
             with jax.transfer_guard("disallow"):  # nothing leaves the device but in the log

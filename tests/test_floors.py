@@ -50,7 +50,7 @@ ROOMS = {
     ),
     "apps.engine": Room(
         ("apps.pictures", "apps.user_cache"),
-        (*JAX, "optax", "orbax", "tensorstore", "tensorboardX", "rich", "matplotlib", "soundfile"),
+        (*JAX, "optax", "orbax", "tensorboardX", "rich", "matplotlib", "soundfile"),
     ),
     "apps.objectives": Room(GROUND, JAX),
     "apps.build": Room((*GROUND, "apps.objectives"), (*JAX, "optax")),

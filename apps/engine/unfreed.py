@@ -11,8 +11,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import tensorstore
-
 try:
     from orbax.checkpoint._src.serialization import tensorstore_utils
 except ImportError:  # a private place of orbax 0.12; elsewhere saves work, and leave something
@@ -26,13 +24,13 @@ def ask_less() -> Callable[[], None]:
         What undoes it.
     """
     place: Any = tensorstore_utils
-    before = getattr(place, "ts", None)
-    if before is None:
+    tensorstore = getattr(place, "ts", None)
+    if tensorstore is None:
         return lambda: None
-    place.ts = _Sparing()
+    place.ts = _Sparing(tensorstore)
 
     def undo() -> None:
-        place.ts = before
+        place.ts = tensorstore
 
     return undo
 
@@ -40,35 +38,38 @@ def ask_less() -> Callable[[], None]:
 class _Sparing:
     """The module `tensorstore`, as one part of orbax sees it."""
 
-    class KvStore:
-        """Key-value stores: those of one folder are described once."""
-
-        open = tensorstore.KvStore.open
-
-        @staticmethod
-        def Spec(spec: dict[str, Any]) -> Any:
-            """A specification; of a bare folder, for no more than its description."""
-            return _Folder(spec) if spec.keys() == {"driver", "path"} else _real(spec)
+    def __init__(self, tensorstore: Any) -> None:
+        self._tensorstore = tensorstore
+        self.KvStore = _Stores(tensorstore.KvStore)
 
     def experimental_collect_matching_metrics(self, *_: Any) -> list[dict[str, Any]]:
         """No counters."""
         return []
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(tensorstore, name)
+        return getattr(self._tensorstore, name)
+
+
+class _Stores:
+    """Key-value stores: those of one folder are described once."""
+
+    def __init__(self, stores: Any) -> None:
+        self.open, self._specification = stores.open, stores.Spec
+        self._described = functools.lru_cache(maxsize=16)(self._describe)
+
+    def Spec(self, spec: Any) -> Any:
+        """A specification; of a bare folder, for no more than its description."""
+        if isinstance(spec, dict) and spec.keys() == {"driver", "path"}:
+            return _Folder(functools.partial(self._described, json.dumps(spec)))
+        return self._specification(spec)
+
+    def _describe(self, words: str) -> dict[str, Any]:
+        return self._specification(json.loads(words)).to_json()
 
 
 class _Folder:
-    def __init__(self, spec: dict[str, Any]) -> None:
-        self._words = json.dumps(spec)
+    def __init__(self, described: Callable[[], dict[str, Any]]) -> None:
+        self._described = described
 
     def to_json(self) -> dict[str, Any]:
-        return dict(_described(self._words))
-
-
-_real = tensorstore.KvStore.Spec
-
-
-@functools.lru_cache(maxsize=16)
-def _described(words: str) -> dict[str, Any]:
-    return _real(json.loads(words)).to_json()
+        return dict(self._described())

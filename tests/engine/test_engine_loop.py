@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine_toys import Run, batch_at, batches, same_bits, values, wave
+from engine_toys import Run, arrays, batch_at, batches, same_bits, values, wave
+from rich.console import Console
 
 from apps.engine import loop
-from apps.engine.loop import Cadence, NonFiniteError
+from apps.engine.checkpoint import Checkpoints
+from apps.engine.log import Log
+from apps.engine.loop import Cadence, NonFiniteError, train
 from apps.engine.mesh import place_batch
 from apps.engine.signals import StopSignal
 
@@ -266,3 +269,28 @@ def test_the_average_is_saved_as_it_is(tmp_path):
 def test_a_cadence_that_is_negative_is_refused():
     with pytest.raises(ValueError, match="`save` is -1: a number of steps, or 0 for never"):
         Cadence(save=-1)
+
+
+def test_the_memory_of_a_step_is_told_once(tmp_path):
+    said = []
+    with (
+        Checkpoints(tmp_path / "checkpoints") as checkpoints,
+        Log(tmp_path, console=Console(quiet=True)) as log,
+    ):
+        log.message = lambda text: said.append(text)
+        run = Run(tmp_path)
+        train(
+            run.fresh(),
+            step=run.step,
+            batches=batches,
+            mesh=run.mesh,
+            steps=3,
+            cadence=Cadence(log=0, evaluate=0, sample=0, save=0),
+            checkpoints=checkpoints,
+            log=log,
+            stop=StopSignal(),
+        )
+    assert run.step.memory is not None
+    state, working = (f"{count / 1e6:.3g} MB" for count in run.step.memory)
+    assert said == [f"each device holds {state} of state, and {working} more while it computes"]
+    assert run.step.memory.state == sum(leaf.nbytes for leaf in arrays(run.fresh()))
