@@ -22,7 +22,7 @@ from environment import ROOT, prepare, run
 from readme import README, between, table
 
 BEGIN, END = "<!-- faults: python scripts/faults.py --write -->\n", "<!-- end of faults -->\n"
-FOLDERS = ("tests/faults", "tests/distributed")
+FOLDER = "tests/faults"
 SECTIONS = (
     *("kills and signals", "many processes", "checkpoints", "disk and folders", "numbers"),
     *("bad recordings", "bad arrays", "security"),
@@ -131,13 +131,12 @@ def main(arguments: list[str]) -> int:
     if chosen.fast and chosen.write:
         parser.error("--write takes the whole suite: leave out --fast")
     python = prepare()
-    folders = [name for name in FOLDERS if (ROOT / name).is_dir()]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "faults.xml"
         workers = min(2, os.cpu_count() or 1)  # they start processes of their own
         command = [python, "-m", "pytest", f"--junitxml={report}", f"-n{workers}"]
         only = ["-m", "not slow"] if chosen.fast else []
-        code = run([*command, "--dist=loadfile", *only, *folders])
+        code = run([*command, "--dist=loadfile", *only, FOLDER])
         found = rows(promises(report))
     text = markdown(found, where(python))
     print(f"\n{text}")
