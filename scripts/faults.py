@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from environment import ROOT, prepare, run
+from environment import prepare, run
 from readme import README, between, table
 
 BEGIN, END = "<!-- faults: python scripts/faults.py --write -->\n", "<!-- end of faults -->\n"
