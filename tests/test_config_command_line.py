@@ -206,8 +206,8 @@ def test_help_is_a_page_for_a_person(capsys: pytest.CaptureFixture[str]):
         assert len(line.split(maxsplit=1)[1]) > 10
     for path in FILES:
         assert f"{path.parent.name}={path.stem}" in page
-    for words, _ in DOOR.examples:
-        assert f"python -m apps.train {words}" in page
+    for typed, _ in DOOR.examples:
+        assert f"python -m apps.train {typed}" in page
     assert max(map(len, page.splitlines())) <= 100
 
 
@@ -221,18 +221,18 @@ def test_help_on_a_group_lists_all_its_settings_with_defaults(capsys: pytest.Cap
 
 
 def test_the_examples_of_the_help_compose():
-    for words, _ in DOOR.examples:
-        given = sort(words.replace("FOLDER", "x").split())
-        if not given.multirun:
-            read(Config, given)
+    for typed, _ in DOOR.examples:
+        asked = sort(typed.replace("FOLDER", "x").split())
+        if not asked.multirun:
+            read(Config, asked)
 
 
 def test_the_training_commands_of_the_readme_are_answered():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^python -m apps\.train (.*?)(?: *#.*)?$", text, flags=re.MULTILINE)
     assert len(commands) > 3
-    for words in commands:
-        assert enter(*words.split()) == 0, words
+    for typed in commands:
+        assert enter(*typed.split()) == 0, typed
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_pieces_stay_spread_over_the_devices():
     step, state, mesh = made(devices="all", accumulate=2, parts=2)
     batch = place_batch(examples(), mesh)
     program = step.lower(state, batch).compile().as_text()
+    assert program is not None
     assert "all-reduce" in program
     for move in ("all-to-all", "all-gather", "collective-permute"):
         assert move not in program, move
