@@ -39,7 +39,7 @@ class ProgressBar:
                 MofNCompleteColumn(),
                 TextColumn("{task.description}"),
                 console=self.console,
-                refresh_per_second=4,
+                refresh_per_second=2,
             )
             self._task = self._live.add_task("compiling", total=steps, completed=done)
             self._live.start()
