@@ -11,18 +11,24 @@ run=$1
 steps=$2
 shift 2
 
+# A shell passes no signal on by itself. Before there is anything to stop, all of it is left to do.
+pass_on() {
+    [ -n "${!-}" ] || exit 75
+    asked=yes
+    kill -"$1" "$!"
+}
+trap 'pass_on TERM' TERM
+trap 'pass_on INT' INT
+trap 'pass_on USR1' USR1
+
 python -m apps.train "run=$run" "train.steps=$steps" "$@" &
 child=$!
-# A shell passes no signal on by itself.
-trap 'kill -TERM "$child"' TERM
-trap 'kill -INT "$child"' INT
-trap 'kill -USR1 "$child"' USR1
 
-code=0
-while :; do
+asked=yes
+while [ -n "$asked" ]; do # a signal ends the waiting, with a code of its own
+    asked=
     wait "$child"
     code=$?
-    kill -0 "$child" 2>/dev/null || break # else a signal came, and the run is saving
 done
 
 if [ "$code" -ne 0 ]; then

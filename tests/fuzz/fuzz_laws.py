@@ -1,6 +1,8 @@
 """What fuzzed laws share: how the suite runs them, and what a refusal must say."""
 
-from collections.abc import Iterable
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
 
 from hypothesis import HealthCheck, Phase, settings
 
@@ -22,3 +24,15 @@ def one_line_naming(error: Exception, names: Iterable[str]) -> None:
     text = str(error)
     assert "\n" not in text, text
     assert any(name in text for name in names), text
+
+
+@contextlib.contextmanager
+def silence(name: str) -> Iterator[None]:
+    """Within, a logger keeps its warnings to itself; other tests want to hear them afterwards."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

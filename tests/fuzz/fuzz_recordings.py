@@ -1,7 +1,6 @@
 """Any bytes called sound: read whole as promised, or refused in one line; never a short crop."""
 
 import functools
-import logging
 import tempfile
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from fuzz_laws import one_line_naming
+from fuzz_laws import one_line_naming, silence
 from hypothesis import strategies as st
 
 from apps.data import AudioFolder, write_signal
@@ -157,11 +156,11 @@ def _cache_in(folder: Path) -> Any:
 
 
 def _stands_in_a_folder(folder: Path, odd: str, *, usable: bool) -> None:
-    logging.getLogger("apps.data.audio_folder").setLevel(logging.ERROR)
     for split in ("train", "test"):
-        records = AudioFolder(
-            root=folder, split=split, length=256, rate=RATE, test_pattern="c.wav|odd"
-        )
+        with silence("apps.data.audio_folder"):
+            records = AudioFolder(
+                root=folder, split=split, length=256, rate=RATE, test_pattern="c.wav|odd"
+            )
         for index in range(len(records)):
             example = records.example(index, np.random.default_rng(index))
             assert example.shape == (256, 1)

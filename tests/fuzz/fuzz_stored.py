@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import logging
 import os
 import shutil
 import sys
@@ -12,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import yaml
-from fuzz_laws import one_line_naming
+from fuzz_laws import one_line_naming, silence
 from hypothesis import strategies as st
 
 import convt1d
@@ -109,8 +109,7 @@ def _changed(draw: st.DrawFn, tree: Json) -> Json:
 def check_altered(given: tuple[str, bytes]) -> str:
     """The law of such a description; returns what became of it."""
     name, data = given
-    logging.getLogger("apps.engine.checkpoint").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, silence("apps.engine.checkpoint"):
         run = Path(folder, "run")
         shutil.copytree(_run(), run, symlinks=True)
         place = _places(run)[name]
@@ -271,6 +270,9 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "open" or not _allowed or not isinstance(arguments[0], str | bytes | os.PathLike):
         return
     path = Path(os.path.abspath(os.fsdecode(arguments[0])))
-    own = (*_allowed, Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2], "/proc")
+    own = [*_allowed, Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2], "/proc"]
+    # A test before may have begun to keep what is compiled.
+    compiled = getattr(jax.config, "jax_compilation_cache_dir", None)
+    own += [compiled] if compiled else []
     if not any(path.is_relative_to(each) for each in own) and path != Path(os.devnull):
         raise AssertionError(f"{path} was opened")
