@@ -6,11 +6,9 @@ stored by their path, so that what is in a file can be read off without the prog
 """
 
 import functools
-import gc
 import logging
 import math
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Mapping
@@ -21,9 +19,10 @@ from typing import Any
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from apps.engine import integrity, renaming, unfreed
+from apps.engine import integrity, renaming
 from apps.engine.company import ALONE, Company, ElsewhereError
 from apps.engine.lock import Lock
+from apps.engine.quiet import Quiet, reason_of
 from apps.engine.state import TrainState
 from apps.engine.stored import (
     FORMAT,
@@ -101,9 +100,10 @@ class Checkpoints:
         self.best_metric, self._best_mode = best_metric, best_mode
         self._saving: int | None = None
         self._company, self._lock = company, None
+        self._quiet: Quiet | None = None
         try:
             company.agreed(self._take)
-            self._quiet = _Quiet()
+            self._quiet = Quiet()
             self._manager = self._open(keep_latest, keep_best if best_metric is not None else 0)
         except BaseException:
             self._release()
@@ -191,7 +191,7 @@ class Checkpoints:
                 except Exception as error:  # of memory, say: a whole checkpoint is not set aside
                     raise CheckpointError(
                         f"checkpoint {step} is as it was written, and cannot be loaded: "
-                        f"{_reason(error)}"
+                        f"{reason_of(error)}"
                     ) from error
                 if damaged:
                     going_on = f"going on from {step}"
@@ -214,7 +214,6 @@ class Checkpoints:
         self._settle()
         self._manager.close()
         del self._manager
-        self._quiet.end()
         self._release()
 
     def __enter__(self) -> "Checkpoints":
@@ -240,6 +239,8 @@ class Checkpoints:
         self._set_aside_unreadable()
 
     def _release(self) -> None:
+        if self._quiet is not None:
+            self._quiet.end()
         if self._lock is not None:
             self._lock.release()
 
@@ -345,7 +346,7 @@ class Checkpoints:
             _logger.warning(text)
 
     def _failed(self, step: int | None, error: Exception) -> str:
-        reason = _reason(error)
+        reason = reason_of(error)
         # The half-written folder fills the disk, and the list of steps is no longer what is there.
         for _ in range(20):
             time.sleep(0.05)  # files that were on their way when the first one failed
@@ -387,58 +388,9 @@ class Checkpoints:
             )
 
 
-class _Quiet:
-    """Silences what orbax says besides, until `end`: a full disk gives some hundred lines."""
-
-    def __init__(self) -> None:
-        self._orbax, self._asyncio = logging.getLogger("absl"), logging.getLogger("asyncio")
-        self._level, self._hook = self._orbax.level, sys.unraisablehook
-        self._orbax.setLevel(logging.CRITICAL)
-        self._asyncio.addFilter(_nobody_waits)
-        sys.unraisablehook = self._unraisable
-        self._dropped = False
-        self._ask_again = unfreed.ask_less()
-
-    def end(self) -> None:
-        if self._dropped:
-            gc.collect()  # what is left of failed writes speaks up when it is collected
-        self._orbax.setLevel(self._level)
-        self._asyncio.removeFilter(_nobody_waits)
-        sys.unraisablehook = self._hook
-        self._ask_again()
-
-    def _unraisable(self, found: "sys.UnraisableHookArgs") -> None:
-        # Writes that end after the first one has failed find nobody to tell.
-        code = getattr(found.object, "cr_code", None)
-        if str(found.exc_value) == "Event loop is closed" or "orbax" in str(code):
-            self._dropped = True
-        else:
-            self._hook(found)
-
-
-def _nobody_waits(record: logging.LogRecord) -> bool:
-    return "exception was never retrieved" not in record.getMessage()
-
-
 def _all_damaged(folder: Path, damaged: Mapping[int, str]) -> str:
     listed = "; ".join(f"{step}: {reason}" for step, reason in sorted(damaged.items()))
     return (
         f"every checkpoint in {folder} is damaged ({listed}). "
         f"Put back a copy, or begin anew in another run folder"
     )
-
-
-def _reason(error: BaseException) -> str:
-    """Returns what went wrong, in one line, from under what orbax and TensorStore say about it."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    for link in chain:
-        if isinstance(link, OSError) and link.strerror:
-            return link.strerror
-        for known in ("No space left on device", "File too large", "Read-only file system"):
-            if known in str(link):
-                return known
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
