@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from apps import command_line, config
 from apps.manual import Door
+from apps.metrics.meanings import MEANINGS
 from apps.schema import ConfigError
 
 if TYPE_CHECKING:  # what brings jax is imported once the settings are right
@@ -32,24 +33,6 @@ DOOR = Door(
         ("run=runs/NAME data=elsewhere/recordings", "the recordings have moved"),
     ),
 )
-
-
-class Meaning(NamedTuple):
-    """How to read a metric."""
-
-    unit: str
-    better: str
-
-
-MEANINGS = {
-    "mel_distance": Meaning("log10", "lower"),
-    "stft_distance": Meaning("", "lower"),
-    "si_sdr": Meaning("dB", "higher"),
-    "mean_absolute_error": Meaning("the data's", "lower"),
-    "root_mean_square_error": Meaning("the data's", "lower"),
-    "correlation_difference": Meaning("", "lower"),  # of new signals to the records
-    "kl": Meaning("nats per step", ""),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
