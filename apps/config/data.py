@@ -162,7 +162,8 @@ class Arrays:
         length: samples per window of a long series; null takes records as they are
         stride: samples from one window to the next
         scaling: how channels are scaled, by what the training split holds
-        split_by: by time the last part is the test split, by window a random one; null decides
+        split_by: by time the last part is the test split, by window a random one; none holds
+            nothing out, so that both splits are everything; null decides
         missing: values that are missing, NaN or an empty cell, are refused, or interpolated in time
         test_fraction: share of the records in the test split
         seed: chooses that share
@@ -174,7 +175,7 @@ class Arrays:
     length: int | None = None
     stride: int = 1
     scaling: Literal["min-max", "standard", "none"] = "min-max"
-    split_by: Literal["time", "window"] | None = None
+    split_by: Literal["time", "window", "none"] | None = None
     missing: Literal["refuse", "interpolate"] = "refuse"
     test_fraction: float = 0.1
     seed: int = 0

@@ -17,7 +17,11 @@ from apps.data.scaling import Scaling
 from apps.data.source import Example, Signal
 from apps.data.table import Table
 
-SPLIT_BY = ("time", "window")
+SPLIT_BY = ("time", "window", "none")
+_NOTHING_HELD_OUT = (
+    "nothing is held out, the test split is all that is trained on, and no score tells memory "
+    "from skill"
+)
 _LOG = logging.getLogger(__name__)
 
 
@@ -35,13 +39,15 @@ class Arrays:
     An array [N, L, C] is N ready-made windows. An array [T, C] or [T], or a csv with a row for
     each time step, is one series, cut into windows of `length` at every `stride`-th step.
 
-    The splits never share a value of one series:
+    Except by 'none', the splits never share a value of one series:
 
     - by 'time' the last `test_fraction` of the rows is the test split, and windows are cut from
       each part on its own (ready-made windows: the last ones);
     - by 'window' a random `test_fraction` of the windows is. For one series this is refused if
       stride < length, since its windows then overlap. Ready-made windows are taken as they are:
-      if their maker let them overlap, neither way can undo it.
+      if their maker let them overlap, neither way can undo it;
+    - by 'none' both splits are all there is: nothing is held out, and a line is logged that says
+      so. So the published tables of generated series are made, whose scores compare sets.
 
     Args:
         path: `.npy`, `.npz` or `.csv`.
@@ -51,14 +57,14 @@ class Arrays:
         stride: Time steps from one window's beginning to the next one's.
         scaling: 'min-max' (to [0, 1]), 'standard' (mean 0, deviation 1) or 'none', channel by
             channel, fitted on the training split; test values may lie outside.
-        split_by: 'time' or 'window'; None means by time for one series, by window for
+        split_by: 'time', 'window' or 'none'; None means by time for one series, by window for
             ready-made ones.
         missing: 'refuse' what is missing (NaN; in a csv also an empty cell, NA, null or ?), or
             'interpolate' it in time, channel by channel: along the series but never from one
             split into the other, or within each window where windows are split or ready-made.
             The first and the last value are carried to the ends. A line is logged that says how
             many values were filled in.
-        test_fraction: The part held out.
+        test_fraction: The part held out; by 'none' it has no use.
         seed: Of the random choice.
 
     Raises:
@@ -90,6 +96,8 @@ class Arrays:
         if split_by is not None:
             check_choice("split_by", split_by, SPLIT_BY)
         check_choice("missing", missing, CHOICES)
+        if split_by == "none":
+            tell_once(_LOG, f"{path}: data.split_by=none: {_NOTHING_HELD_OUT}")
         table = read_table(path, key=key, keep_missing=True)
         values, rank = table.values, table.values.ndim
         length = _window_length(path, values, length)
@@ -157,6 +165,8 @@ def _pieces(
     if by == "window" and stride >= length:
         for start in range(0, len(series) - length + 1, stride):
             yield f"rows {start} to {start + length - 1}", series[start : start + length]
+    elif by == "none":
+        yield "the series", series
     elif by == "time":
         border = _border(len(series), fraction)
         yield "the training split", series[:border]
@@ -214,6 +224,10 @@ def _cut(
     seed: int,
 ) -> dict[str, _Part]:
     """The windows of each split of one series."""
+    if by == "none":
+        windows = _windows(series, length, stride)
+        whole = _Part(windows, range(0, len(windows) * stride, stride), series)
+        return dict.fromkeys(SPLITS, whole)
     if by == "window":
         if stride < length:
             raise ValueError(
@@ -248,8 +262,11 @@ def _pick(
     fraction: float,
     seed: int,
 ) -> dict[str, _Part]:
-    """Each split's windows: the last ones are held out, or random ones."""
+    """Each split's windows: the last ones are held out, random ones, or none at all."""
     count = len(windows)
+    if by == "none":
+        rows = windows.reshape(-1, windows.shape[2])
+        return dict.fromkeys(SPLITS, _Part(windows, starts, rows))
     order = np.arange(count) if by == "time" else np.random.default_rng(seed).permutation(count)
     held_out = min(max(1, round(fraction * count)), count)
     chosen = {

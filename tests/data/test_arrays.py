@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from apps.data import Arrays, FileError, Loader
+from apps.data.checks import SPLITS
 
 
 @pytest.fixture
@@ -60,6 +61,32 @@ def test_ready_made_windows_are_split_whole(windows, split_by):
     assert sorted(train + test) == [[i] * 4 for i in range(30)]
     assert len(test) == 3
     assert (test == [[i] * 4 for i in (27, 28, 29)]) == (split_by == "time")
+
+
+def test_by_none_both_splits_are_everything_and_one_line_says_so(series, windows, caplog):
+    for path, length, count in ((series, 6, 95), (windows, None, 30)):
+        train, test = (
+            Arrays(path=path, split=split, length=length, split_by="none") for split in SPLITS
+        )
+        assert rows(train) == rows(test)
+        assert len(train) == count
+        assert train.name(count - 1) == test.name(count - 1)
+        assert train.signal == test.signal
+    assert [record.getMessage().split(":", 1) for record in caplog.records] == [
+        [str(path), " data.split_by=none: nothing is held out, the test split is all that is "
+         "trained on, and no score tells memory from skill"] for path in (series, windows)
+    ]  # fmt: skip
+
+
+def test_by_none_a_gap_is_filled_along_the_whole_series(tmp_path):
+    values = np.arange(20.0)
+    values[9:11] = np.nan  # where the border would be
+    np.save(tmp_path / "a.npy", values)
+    source = Arrays(
+        path=tmp_path / "a.npy", split="train", length=20, split_by="none", scaling="none",
+        missing="interpolate", test_fraction=0.5,
+    )  # fmt: skip
+    np.testing.assert_array_equal(source.example(0)[:, 0], np.arange(20.0))
 
 
 def test_an_epoch_of_batches_holds_every_window_once(series):
