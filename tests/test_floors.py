@@ -40,6 +40,7 @@ ROOMS = {
     "apps.pictures": Room(packages=(*NUMBERS, "matplotlib", "scipy")),
     "apps.data": Room(("apps.user_cache",), (*NUMBERS, "scipy", "grain", "soundfile", "soxr")),
     "apps.metrics": Room(packages=(*NUMBERS, "scipy")),
+    "apps.metrics.speech": Room(("apps.metrics",), (*NUMBERS, "soxr", "pesq", "pystoi")),
     "apps.schema": Room(),
     "apps.config": Room(("apps.schema",), ("hydra", "omegaconf", "yaml")),
     "apps.manual": Room(("apps.config", "apps.schema"), ("hydra", "omegaconf", "yaml")),

@@ -73,12 +73,12 @@ def mel_distance(
     Raises:
         ValueError: If the shapes differ, or a clip is too short to be reflected.
     """
-    made, wanted = _rows(signal, reference)
+    made, wanted = channels_first(signal, reference)
     total = np.zeros(made.shape[:2])
     for n_fft, count in zip(n_ffts, bands, strict=True):
         triangles = htk_triangles(rate, n_fft, count)
         levels = [
-            np.log10(np.maximum(triangles.T @ _magnitude(rows, n_fft), floor))
+            np.log10(np.maximum(triangles.T @ magnitudes(rows, n_fft), floor))
             for rows in (made, wanted)
         ]
         total += np.abs(levels[0] - levels[1]).mean(axis=(2, 3))
@@ -111,10 +111,10 @@ def stft_distance(
     Source:
         Yamamoto, Song and Kim, Parallel WaveGAN (2020), eq. 4 to 6.
     """
-    made, wanted = _rows(signal, reference)
+    made, wanted = channels_first(signal, reference)
     total = np.zeros(made.shape[:2])
     for n_fft in n_ffts:
-        first, second = (np.maximum(_magnitude(rows, n_fft), floor) for rows in (made, wanted))
+        first, second = (np.maximum(magnitudes(rows, n_fft), floor) for rows in (made, wanted))
         error = np.sqrt(np.square(first - second).sum(axis=(2, 3)))
         total += error / np.sqrt(np.square(second).sum(axis=(2, 3)))
         total += np.abs(np.log(first / second)).mean(axis=(2, 3))
@@ -143,7 +143,7 @@ def si_sdr(signal: Clips, reference: Clips) -> Scores:
     Source:
         Le Roux, Wisdom, Erdogan and Hershey, SDR: half-baked or well done? (2019), eq. 3 and 4.
     """
-    made, wanted = _rows(signal, reference)
+    made, wanted = channels_first(signal, reference)
     least = 1e-30  # keeps silence from dividing zero by zero
     scale = (made * wanted).sum(axis=2) / (np.square(wanted).sum(axis=2) + least)
     target = scale[..., None] * wanted
@@ -183,8 +183,8 @@ def log_spectral_distance(
         Gray and Markel, Distance measures for speech processing (1976), with log10 of the power in
         place of decibels.
     """
-    made, wanted = _rows(signal, reference)
-    powers = [np.square(_magnitude(rows, n_fft)) for rows in (made, wanted)]
+    made, wanted = channels_first(signal, reference)
+    powers = [np.square(magnitudes(rows, n_fft)) for rows in (made, wanted)]
     levels = [np.log10(np.maximum(power, floor)) for power in powers]
     difference = (levels[0] - levels[1])[:, :, : _below(n_fft // 2 + 1, share)]
     return np.sqrt(np.square(difference).mean(axis=2)).mean(axis=(1, 2))
@@ -209,7 +209,7 @@ def snr(signal: Clips, reference: Clips, *, share: float = 1.0) -> Scores:
     Raises:
         ValueError: If the shapes differ, or no frequency is left.
     """
-    made, wanted = _rows(signal, reference)
+    made, wanted = channels_first(signal, reference)
     if share != 1.0:
         count = _below(made.shape[2] // 2 + 1, share)
         # The constant counts half as much as a frequency, which has two signs.
@@ -231,7 +231,7 @@ def _below(count: int, share: float) -> int:
     return kept
 
 
-def _rows(signal: Clips, reference: Clips) -> tuple[Clips, Clips]:
+def channels_first(signal: Clips, reference: Clips) -> tuple[Clips, Clips]:
     """Both as float64 (clips, channels, length)."""
     if np.shape(signal) != np.shape(reference) or np.ndim(signal) != 3:
         raise ValueError(
@@ -242,7 +242,7 @@ def _rows(signal: Clips, reference: Clips) -> tuple[Clips, Clips]:
     return np.moveaxis(made, 2, 1), np.moveaxis(wanted, 2, 1)
 
 
-def _magnitude(rows: Clips, n_fft: int) -> Clips:
+def magnitudes(rows: Clips, n_fft: int) -> Clips:
     """Magnitudes of shape (clips, channels, frequencies, frames)."""
     length, half = rows.shape[-1], n_fft // 2
     if length <= half:
