@@ -163,6 +163,13 @@ def _records(wanted: Evaluate, run: "Trained") -> "Source":
             f"data={wanted.data} has {records.signal.channels} channels where the run has "
             f"{run.signal.channels}"
         )
+    for name in ("labels", "covariates"):
+        there, here = getattr(records.signal, name), getattr(run.signal, name)
+        if there != here:
+            raise ConfigError(
+                f"data={wanted.data} has the {name} {', '.join(there) or 'none'} where the run has "
+                f"{', '.join(here) or 'none'}"
+            )
     return records
 
 

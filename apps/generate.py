@@ -18,6 +18,7 @@ DOOR = Door(
         ("run=runs/NAME", "eight new signals, drawn from the prior"),
         ("run=runs/NAME count=3 length=16000 seed=5", "three long ones; a seed repeats itself"),
         ("run=runs/NAME label=7 count=20", "twenty of one kind, by a run that knows labels"),
+        ("run=runs/NAME covariates=week.csv", "new ones under what is known at each sample"),
         ("run=runs/NAME mode=reconstruct", "test records beside their reconstructions"),
         ("run=runs/NAME mode=reconstruct input=song.flac", "your file; a folder does all in it"),
         ("run=runs/NAME mode=interpolate input=a.wav to=b.wav", "from a to b in count steps"),
@@ -38,7 +39,7 @@ def generate(wanted: Generate) -> int:
     Raises:
         ConfigError: If the run or an input cannot be used.
     """
-    for path in (wanted.input, wanted.to):
+    for path in (wanted.input, wanted.to, wanted.covariates):
         if path is not None and not path.exists():
             beside = [each.name for each in path.parent.glob("*")]
             raise ConfigError(f"{path} is not there{nearest(path.name, beside)}")

@@ -57,11 +57,12 @@ def begin_folder(wanted: Config, folder: Path, signal: "Signal") -> None:
         ConfigError: If the data are of another kind now.
     """
     from apps.build import SIGNAL
+    from apps.data.source import LATER
 
     path = folder / SIGNAL
     if path.is_file():
         try:
-            stored = {"labels": [], **json.loads(path.read_bytes())}  # 0.1.0 knew of no labels
+            stored = {**LATER, **json.loads(path.read_bytes())}
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"{path} is damaged: {error}. It says what the data are; delete it if they are "

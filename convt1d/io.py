@@ -25,6 +25,7 @@ from convt1d.models import (
     Banded,
     BandedEncoder,
     Conditional,
+    ConditionalEncoder,
     Decoder,
     Encoder,
     Heads,
@@ -40,7 +41,8 @@ FORMAT = 2
 _CLASSES = {
     kind.__name__: kind
     for kind in (
-        *(VAE, Decoder, Encoder, Layout, Conditional, Upsampler, Vocoder, MelFrontEnd),
+        *(VAE, Decoder, Encoder, Layout, Conditional, ConditionalEncoder),
+        *(Upsampler, Vocoder, MelFrontEnd),
         *(Banded, BandedEncoder, Heads, PQMF),
         *(ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm),
     )

@@ -21,6 +21,7 @@ from apps import build  # noqa: E402
 from apps.engine.stored import stored_steps  # noqa: E402
 from apps.metrics.recognition import accuracy, inception_score  # noqa: E402
 from apps.objectives import gan  # noqa: E402
+from apps.objectives.batches import conditions  # noqa: E402
 
 
 def main(words: list[str] | None = None) -> int:
@@ -46,7 +47,9 @@ def main(words: list[str] | None = None) -> int:
     label = np.arange(wanted.each * len(judge.labels)) % len(judge.labels)
     for step in stored_steps(wanted.run / "checkpoints"):
         model = build.trained(wanted.run, checkpoint=step).model
-        made = gan.sample(model, len(label), length=signal.length, seed=wanted.seed, label=label)
+        made = gan.sample(
+            model, len(label), length=signal.length, seed=wanted.seed, given=conditions(label)
+        )
         found = log_probabilities(judge.model, made)
         taken = found.argmax(axis=1)
         each = [f"{100 * np.mean(taken[label == k] == k):.0f}" for k in range(len(judge.labels))]

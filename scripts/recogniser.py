@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, Scalar
 from numpy.typing import NDArray
 
-from apps.data import AudioFolder, Labelled, fixed_batch
+from apps.data import AudioFolder, Conditioned, fixed_batch
 from convt1d import Conv1d
 from convt1d._spectral import log_mel
 
@@ -63,7 +63,7 @@ class Recognised(NamedTuple):
 
     model: Recogniser
     labels: tuple[str, ...]
-    test: Labelled
+    test: Conditioned
     accuracy: float
 
 
@@ -119,8 +119,8 @@ def _look(model: Recogniser, signal: Array) -> Array:
     return model.features(signal)
 
 
-def _trained(model: Recogniser, real: Labelled, *, epochs: int, size: int = 60) -> Recogniser:
-    count = len(real.label) // size
+def _trained(model: Recogniser, real: Conditioned, *, epochs: int, size: int = 60) -> Recogniser:
+    count = len(real.signal) // size
     rates = optax.cosine_decay_schedule(2e-3, epochs * count)
     optimiser = optax.adamw(rates, weight_decay=1e-2)
     state = optimiser.init(eqx.filter(model, eqx.is_inexact_array))
@@ -136,11 +136,14 @@ def _trained(model: Recogniser, real: Labelled, *, epochs: int, size: int = 60) 
 
     key, rng = jax.random.key(0), np.random.default_rng(0)
     for epoch in range(epochs):
-        order = rng.permutation(len(real.label))
+        order = rng.permutation(len(real.signal))
         for number in range(count):
             rows = order[number * size : (number + 1) * size]
             own = jax.random.fold_in(key, epoch * count + number)
-            signal, label = jnp.asarray(real.signal[rows]), jnp.asarray(real.label[rows])
+            signal, label = (
+                jnp.asarray(real.signal[rows]),
+                jnp.asarray(np.asarray(real.label)[rows]),
+            )
             model, state = step(model, state, signal, label, own)
     return model
 

@@ -14,7 +14,7 @@ from apps import build
 from apps import config as settings
 from apps.command_line import CONF, read, sort
 from apps.config import Config
-from apps.data import Labelled, Signal, write_signal
+from apps.data import Conditioned, Signal, write_signal
 from apps.engine.state import abstract_state
 from apps.schema import ConfigError, from_dict
 
@@ -49,7 +49,7 @@ def signal_of(config: Config) -> Signal:
 def batch_of(signal: Signal, size: int) -> Any:
     records = jax.ShapeDtypeStruct((size, signal.length, signal.channels), jnp.float32)
     label = jax.ShapeDtypeStruct((size,), jnp.int32)
-    return Labelled(records, label) if signal.labels else records  # pyright: ignore
+    return Conditioned(records, label) if signal.labels else records  # pyright: ignore
 
 
 def _is_shape(leaf: Any) -> bool:

@@ -162,8 +162,11 @@ WRONG = {
         "data.labels must be folder or a regular expression with a group, such as ([0-9])_, got",
     ),
     "idle_labels": (
-        {"data": {"kind": "audio_folder", "root": "x", "labels": "folder"}},
-        "data.labels=folder are of use to objective=gan alone, got vae; take data.labels=null",
+        {
+            "data": {"kind": "audio_folder", "root": "x", "labels": "folder"},
+            "objective": {"kind": "vocoder"},
+        },
+        "data.labels=folder are of use to objective=vae, vae_gan and gan, and vocoder takes none",
     ),
     "factor": (
         {"objective": {"kind": "upsampler", "factor": 3}},

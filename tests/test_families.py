@@ -29,6 +29,7 @@ FAMILIES = {
         *("critic.wave=true", "critic.channels=2", "critic.phase_shuffle=1", "model.entry=dense"),
     ),
     "vae_gan": (*LIKENESS, *CRITIC, "objective=vae_gan", "objective.adversarial_from=2"),
+    "vae of a label": (*LIKENESS, "data=tones", "data.labels=frequency", "data.modes=3"),
     "vocoder": (
         *LIKENESS, *CRITIC, "objective=vocoder", "objective.adversarial_from=2",
         *("objective.n_fft=32", "objective.mel_bands=4"),

@@ -203,7 +203,10 @@ def test_the_default_output_is_a_new_folder_in_the_run(tmp_path):
         (["run=r", "mode=reconstruct", "input=nowhere.wav"], "nowhere.wav is not there"),
         (["run=r", "mode=upsample"], "mode=upsample needs input=FILE, or a folder of files"),
         (["run=r", "mode=vocode", "label=7"], "mode=vocode needs input=FILE"),
-        (["run=r", "mode=reconstruct", "label=7"], "label=7 is for new signals, and has no use"),
+        (
+            ["run=r", "mode=reconstruct", "label=7"],
+            "label=7 is for signals of your own",
+        ),
         (["run=r"], "is not a run (config.yaml is missing)"),
     ],
 )
@@ -244,7 +247,7 @@ def test_what_a_run_cannot_do_is_said(capsys, tmp_path):
 
 def test_a_model_that_makes_no_numbers_is_told_of_in_one_line(capsys, tmp_path, monkeypatch):
     silent = np.full((1, 512, 1), np.nan, np.float32)
-    monkeypatch.setattr(autoencoding, "decode", lambda model, latent, *, length: silent)
+    monkeypatch.setattr(autoencoding, "decode", lambda model, latent, *, length, given: silent)
     said = refused(capsys, f"run={plucks()}", "count=1", f"output={tmp_path}")
     assert "has NaN or infinite values" in said
 

@@ -65,9 +65,11 @@ def test_a_label_is_heard_in_every_block():
     keys = jax.random.split(jax.random.key(0))
     model = Conditional(Decoder(1, 6, layout, key=keys[0]), 3, key=keys[1])
     run = build.Trained(None, None, 0, model)  # pyright: ignore[reportArgumentType]
-    made = np.concatenate(list(streamed.sampled(run, 4, length=45, seed=1, label=2)))
+    made = np.concatenate(
+        list(streamed.sampled(run, 4, length=45, seed=1, given=(np.array([2]), None)))
+    )
     latent = np.concatenate(list(normal_blocks(4, steps=23, latent=3, seed=1, size=10)))
-    whole = gan.decode(model, latent[None], length=46, label=np.array([2]))
+    whole = gan.decode(model, latent[None], length=46, given=(np.array([2]), None))
     np.testing.assert_allclose(made, whole[0], atol=1e-6)
 
 

@@ -15,6 +15,7 @@ from convt1d.models import (
     Banded,
     BandedEncoder,
     Conditional,
+    ConditionalEncoder,
     Decoder,
     Encoder,
     Layout,
@@ -46,7 +47,7 @@ def critic(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Critics | 
     if wanted is None:
         return None
     return make_critics(
-        signal.channels,
+        signal.channels + len(signal.covariates),  # the critic sees what is given, too
         length=signal.length,
         wave=wanted.wave,
         scales=wanted.scales,
@@ -90,26 +91,39 @@ def _decoder(
 def _autoencoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> VAE:
     """An encoder and a decoder, of the signal or of its bands."""
     encoder_key, decoder_key = jax.random.split(key)
-    latent, bands = config.model.latent, config.model.bands
-    channels, length = signal.channels * bands, _length(config, signal)
+    latent, bands, length = config.model.latent, config.model.bands, _length(config, signal)
+    classes, covariates = len(signal.labels), len(signal.covariates)
+    embedding = min(classes, latent)
+    seen = signal.channels + embedding + covariates
+    told = latent + embedding + covariates * (length or config.model.hop)
     short = dataclasses.replace(layout(config), latent_kernel_size=3)  # as DAC's encoder has it
-    encoder = Encoder(channels, 2 * latent, short, length=length, key=encoder_key)
-    decoder = _decoder(config, channels, latent, length=length, key=decoder_key)
-    if bands == 1:
+    encoder = Encoder(seen * bands, 2 * latent, short, length=length, key=encoder_key)
+    decoder = _decoder(config, signal.channels * bands, told, length=length, key=decoder_key)
+    if bands > 1:
+        encoder = BandedEncoder(encoder, PQMF(bands, channels=seen))
+        decoder = Banded(decoder, PQMF(bands, channels=signal.channels))
+    if not classes and not covariates:
         return VAE(encoder, decoder)
-    bank = PQMF(bands, channels=signal.channels)
-    return VAE(BandedEncoder(encoder, bank), Banded(decoder, bank))
+    keys = [jax.random.fold_in(each, 1) for each in (encoder_key, decoder_key)]
+    return VAE(
+        ConditionalEncoder(
+            encoder, classes, embedding=embedding, covariates=covariates, key=keys[0]
+        ),
+        Conditional(decoder, classes, embedding=embedding, covariates=covariates, key=keys[1]),
+    )
 
 
 def _generator(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Decoder | Conditional:
-    """A decoder of noise; of noise and a label where records have one."""
+    """A decoder of noise; of noise and of what is known of records, where anything is."""
     channels, latent, length = signal.channels, config.model.latent, _length(config, signal)
-    if not signal.labels:
+    classes, covariates = len(signal.labels), len(signal.covariates)
+    if not classes and not covariates:
         return _decoder(config, channels, latent, length=length, key=key)
     decoder_key, label_key = jax.random.split(key)
-    # The label comes as as many channels again.
-    decoder = _decoder(config, channels, 2 * latent, length=length, key=decoder_key)
-    return Conditional(decoder, len(signal.labels), key=label_key)
+    embedding = latent if classes else 0  # the label comes as as many channels again
+    told = latent + embedding + covariates * (length or config.model.hop)
+    decoder = _decoder(config, channels, told, length=length, key=decoder_key)
+    return Conditional(decoder, classes, embedding=embedding, covariates=covariates, key=label_key)
 
 
 def _vocoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Vocoder:

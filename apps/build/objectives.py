@@ -24,10 +24,12 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
     settings.check_windows(signal.length, wanted)
     match wanted:
         case settings.Vae():
-            return vae.objective(elbo(wanted, signal), unscale=signal.unscale, seed=seed)
+            return vae.objective(
+                elbo(wanted, signal), unscale=signal.unscale, labels=signal.labels, seed=seed
+            )
         case settings.VaeGan():
             return vae_gan.objective(
-                elbo(wanted, signal), unscale=signal.unscale, seed=seed,
+                elbo(wanted, signal), unscale=signal.unscale, labels=signal.labels, seed=seed,
                 adversary=adversary(wanted), adversarial_from=wanted.adversarial_from,
                 critic_turns=wanted.critic_turns
             )  # fmt: skip

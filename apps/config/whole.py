@@ -65,12 +65,13 @@ def _check_data(config: Config) -> None:
         )
     if series and isinstance(objective, Vocoder):
         raise ConfigError(f"objective=vocoder is for audio, and data={data.kind} is none")
-    labels = getattr(data, "labels", None)
-    if labels and not isinstance(objective, Gan):
-        raise ConfigError(
-            f"data.labels={labels} are of use to objective=gan alone, got {objective.kind}; "
-            f"take data.labels=null"
-        )
+    for name, none in (("labels", "null"), ("covariates", "[]")):
+        given = getattr(data, name, None)
+        if given and not isinstance(objective, Vae | VaeGan | Gan):
+            raise ConfigError(
+                f"data.{name}={given} are of use to objective=vae, vae_gan and gan, and "
+                f"{objective.kind} takes none; take data.{name}={none}"
+            )
     if isinstance(data, Arrays) and data.scaling == "standard" and config.model.output != "none":
         raise ConfigError(
             f"model.output={config.model.output} has bounds, and data.scaling=standard has none; "

@@ -10,8 +10,8 @@ from apps.data.loader import Loader as Loader
 from apps.data.loader import RecordError as RecordError
 from apps.data.scaling import Scaling as Scaling
 from apps.data.source import Batch as Batch
+from apps.data.source import Conditioned as Conditioned
 from apps.data.source import Example as Example
-from apps.data.source import Labelled as Labelled
 from apps.data.source import Signal as Signal
 from apps.data.source import Source as Source
 from apps.data.source import batch_of as batch_of

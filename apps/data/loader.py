@@ -40,7 +40,7 @@ class Loader:
     a gap, so a batch may end one and begin the next; a source of fewer records than the batch
     size works too, its batches then span several epochs.
 
-    Batches of a source with labels are `Labelled`.
+    Batches of a source with labels or covariates are `Conditioned`.
 
     Args:
         source: The records.

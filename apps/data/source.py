@@ -1,7 +1,8 @@
 """What the rest of the application knows of data: a signal's shape, and records to draw from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -13,22 +14,24 @@ from apps.data.scaling import Scaling
 Example: TypeAlias = Float32[np.ndarray, "length channels"]
 Batch: TypeAlias = Float32[np.ndarray, "batch length channels"]
 
-# A `Batch`, or `Labelled` if the source has labels. Not a union: who has a source knows which.
+# A `Batch`, or `Conditioned` if the source knows more. Not a union: who has a source knows which.
 AnyBatch: TypeAlias = Any
 
 KINDS = ("audio", "series")
 
 
-class Labelled(NamedTuple):
-    """A batch of a source that has labels.
+class Conditioned(NamedTuple):
+    """A batch of a source that knows more of its records than their signals.
 
     Attributes:
         signal: The examples.
-        label: For each, the place of its class among the signal's `labels`.
+        label: For each, the place of its class among the signal's `labels`; None without labels.
+        covariates: For each, what is given at each of its samples; None without covariates.
     """
 
     signal: Batch
-    label: Int32[np.ndarray, " batch"]
+    label: Int32[np.ndarray, " batch"] | None = None
+    covariates: Float32[np.ndarray, "batch length covariates"] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Signal:
         scaling: How a series was brought to the model's range; None if it was not.
         columns: The channels' names where the data has them, else empty.
         labels: The names of the classes that records belong to; empty without labels.
+        covariates: The names of what is given at each sample and not made; empty without any.
+        covariate_scaling: How covariates were brought to the model's range; None if they were not.
     """
 
     kind: str
@@ -52,6 +57,8 @@ class Signal:
     scaling: Scaling | None = None
     columns: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    covariate_scaling: Scaling | None = None
 
     def __post_init__(self):
         check_choice("kind", self.kind, KINDS)
@@ -67,9 +74,16 @@ class Signal:
             raise ValueError(
                 f"scaling has {len(self.scaling.offset)} offsets for {self.channels} channels"
             )
-        if len(set(self.labels)) < len(self.labels):
-            twice = next(name for name in self.labels if self.labels.count(name) > 1)
-            raise ValueError(f"labels={self.labels!r} names {twice!r} twice: name each class once")
+        for kind, names in (("labels", self.labels), ("covariates", self.covariates)):
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise ValueError(f"{kind}={names!r} names {twice!r} twice: name each once")
+        scaled = self.covariate_scaling
+        if scaled and len(scaled.offset) != len(self.covariates):
+            raise ValueError(
+                f"covariate_scaling has {len(scaled.offset)} offsets for {len(self.covariates)} "
+                "covariates"
+            )
 
     def unscale(self, values: np.ndarray) -> np.ndarray:
         """From what a model makes to the data's own units (nothing to do without a scaling)."""
@@ -82,24 +96,37 @@ class Signal:
             "length": self.length,
             "channels": self.channels,
             "rate": self.rate,
-            "scaling": None if self.scaling is None else self.scaling.to_dict(),
+            "scaling": _or_none(self.scaling, Scaling.to_dict),
             "columns": list(self.columns),
             "labels": list(self.labels),
+            "covariates": list(self.covariates),
+            "covariate_scaling": _or_none(self.covariate_scaling, Scaling.to_dict),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Signal":
-        """The inverse of `to_dict`; files from before there were labels have none."""
-        scaling = values["scaling"]
+        """The inverse of `to_dict`; what files of earlier releases do not name, they have not."""
         return cls(
             kind=values["kind"],
             length=values["length"],
             channels=values["channels"],
             rate=values["rate"],
-            scaling=None if scaling is None else Scaling.from_dict(scaling),
+            scaling=_or_none(values["scaling"], Scaling.from_dict),
             columns=_words("columns", values["columns"]),
             labels=_words("labels", values.get("labels", ())),
+            covariates=_words("covariates", values.get("covariates", ())),
+            covariate_scaling=_or_none(values.get("covariate_scaling"), Scaling.from_dict),
         )
+
+
+LATER: Mapping[str, Any] = MappingProxyType(
+    {"labels": [], "covariates": [], "covariate_scaling": None}
+)
+"""What `Signal.to_dict` says since 0.1.0, of signals as they were then."""
+
+
+def _or_none(value: Any, change: Callable[[Any], Any]) -> Any:
+    return None if value is None else change(value)
 
 
 def _words(name: str, values: Any) -> tuple[str, ...]:
@@ -111,7 +138,8 @@ def _words(name: str, values: Any) -> tuple[str, ...]:
 class Source(Protocol):
     """The records of one split, read one at a time, in any order, from any thread.
 
-    One whose signal has labels is a `LabelledSource` as well.
+    One whose signal has labels is a `LabelledSource` as well, and one whose signal has covariates
+    a `DrivenSource`.
     """
 
     @property
@@ -146,19 +174,32 @@ class LabelledSource(Source, Protocol):
         ...
 
 
+class DrivenSource(Source, Protocol):
+    """A source of each of whose records something is given at every sample."""
+
+    def covariates(self, index: int) -> Float32[np.ndarray, "length covariates"]:
+        """A record's covariates, scaled; its example is no random crop."""
+        ...
+
+
 def batch_of(source: Source, indices: Sequence[int], examples: Sequence[Example]) -> AnyBatch:
-    """One batch of some records' examples, with their labels if the source has any.
+    """One batch of some records' examples, with their labels and covariates if there are any.
 
     Args:
         source: Where they come from.
         indices: Which records they are of.
         examples: Their examples, in the same order.
     """
-    signal = np.stack(examples)
-    if not source.signal.labels:
+    signal, label, covariates = np.stack(examples), None, None
+    if source.signal.labels:
+        labelled = cast(LabelledSource, source)
+        label = np.array([labelled.label(index) for index in indices], np.int32)
+    if source.signal.covariates:
+        driven = cast(DrivenSource, source)
+        covariates = np.stack([driven.covariates(index) for index in indices])
+    if label is None and covariates is None:
         return signal
-    records = cast(LabelledSource, source)
-    return Labelled(signal, np.array([records.label(index) for index in indices], np.int32))
+    return Conditioned(signal, label, covariates)
 
 
 def pieces(batch: AnyBatch, size: int) -> Iterator[AnyBatch]:
@@ -168,12 +209,10 @@ def pieces(batch: AnyBatch, size: int) -> Iterator[AnyBatch]:
         ValueError: If `size` is not a whole number of at least 1.
     """
     check_whole("size", size)
-    if isinstance(batch, Labelled):
-        for at in range(0, len(batch.label), size):
-            yield Labelled(batch.signal[at : at + size], batch.label[at : at + size])
-    else:
-        for at in range(0, len(batch), size):
-            yield batch[at : at + size]
+    parts = batch if isinstance(batch, Conditioned) else (batch,)
+    for at in range(0, len(parts[0]), size):
+        first, *others = (None if part is None else part[at : at + size] for part in parts)
+        yield Conditioned(cast(Batch, first), *others) if others else first
 
 
 def fixed_batch(source: Source, count: int) -> AnyBatch:

@@ -6,11 +6,12 @@ import numpy as np
 from rich.console import Console
 
 from apps.build import Trained
-from apps.modes import inputs, made
+from apps.modes import inputs, known, made, streamed
 from apps.modes.decoded import decode, new_length
 from apps.modes.made import Made
 from apps.modes.wanted import Generate
 from apps.objectives import autoencoding
+from apps.objectives.batches import Conditions, chosen
 from apps.schema import ConfigError
 
 
@@ -18,12 +19,15 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
     """Decode latents on the way from one to another.
 
     Between two files the way is straight. Between two draws from the prior it is an arc, cos θ and
-    sin θ of them, on which every latent is as likely as its ends are.
+    sin θ of them, on which every latent is as likely as its ends are. What is known of the signals,
+    a label or covariates, is the same all the way.
     """
+    given: Conditions = ()
     share = np.linspace(0.0, 1.0, wanted.count, dtype=np.float32)[:, None, None]
     level = np.ones_like(share)
     if wanted.input is None or wanted.to is None:
-        length = new_length(wanted, run)
+        about = known.of_new(wanted, run, 1)
+        given, length = about.given, new_length(wanted, run, about.length)
         first, last = autoencoding.prior(run.model, 2, length=length, seed=wanted.seed)
         angle = share * np.float32(np.pi / 2)
         latents = np.cos(angle) * first + np.sin(angle) * last
@@ -37,9 +41,13 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
         padded = window or length + -length % run.model.hop
         pairs = [inputs.to_model(end, run) for end in ends]
         batch = [np.pad(values, ((0, padded - len(values)), (0, 0))) for values, _ in pairs]
-        first, last = autoencoding.posterior(run.model, np.stack(batch))
+        given = known.of_given(wanted, run, length)
+        pad = padded - length
+        both = (streamed.batch(each[None], given, pad=pad) for each in batch)
+        first, last = (autoencoding.posterior(run.model, each)[0] for each in both)
         latents = (1 - share) * first + share * last
         level = (1 - share) * pairs[0][1] + share * pairs[1][1]
-    signals = decode(run, latents, length=length, console=console, level=level)
+    every = chosen(given, np.zeros(wanted.count, int))
+    signals = decode(run, latents, length=length, console=console, level=level, given=every)
     rows = [Made(f"interpolation-{index + 1:02d}", each) for index, each in enumerate(signals)]
     return made.write(folder, rows, run=run, wanted=wanted)

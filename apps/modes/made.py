@@ -65,6 +65,7 @@ def note(folder: Path, *, run: Trained, wanted: Generate, names: Sequence[str]) 
         "mode": wanted.mode,
         "seed": wanted.seed,
         "label": wanted.label,
+        "covariates": None if wanted.covariates is None else str(wanted.covariates),
         "rate": run.signal.rate,
         "signals": list(names),
     }

@@ -8,18 +8,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from apps import build, pictures
+from apps import pictures
 from apps.build import Trained
 from apps.data import fixed_batch
 from apps.data.audio import check_channels, mix
 from apps.data.stream_files import Opened, open_file, open_writer
-from apps.modes import inputs, made, streamed
+from apps.modes import inputs, known, made, streamed
 from apps.modes.blocks import Beginning, limited
 from apps.modes.inputs import Array
 from apps.modes.made import Made
 from apps.modes.wanted import Generate
 from apps.objectives import autoencoding
-from apps.schema import ConfigError
+from apps.objectives.batches import Conditions, chosen, conditions_of, signal_of
 
 
 def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> list[Path]:
@@ -27,11 +27,14 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
     if wanted.input is not None and run.signal.kind == "audio":
         return _sounds(wanted, run, folder, console)
     given = _given(wanted, run, console)
-    rows = [Made(name, reconstruct(run, each), each) for name, each in _shown(given, console)]
+    rows = [
+        Made(name, reconstruct(run, each, about), each)
+        for name, (each, about) in _shown(given, console)
+    ]
     return made.write(folder, rows, run=run, wanted=wanted)
 
 
-def reconstruct(run: Trained, signal: Array) -> Array:
+def reconstruct(run: Trained, signal: Array, given: Conditions = ()) -> Array:
     """Take a signal of any length through the model and back.
 
     It is padded with zeros to a multiple of the hop and cropped back; sound is brought to the
@@ -41,6 +44,7 @@ def reconstruct(run: Trained, signal: Array) -> Array:
     Args:
         run: The run.
         signal: Shape (length, channels), in the units of the data.
+        given: The conditions, for a batch of one, of a run that takes some.
 
     Returns:
         The same shape and units.
@@ -48,7 +52,9 @@ def reconstruct(run: Trained, signal: Array) -> Array:
     length, channels = signal.shape
     piece = inputs.window(run) or length + -length % run.model.hop
     values, level = inputs.to_model(signal, run)
-    batch = np.pad(values, ((0, -length % piece), (0, 0))).reshape(-1, piece, channels)
+    pad = -length % piece
+    pieces = np.pad(values, ((0, pad), (0, 0))).reshape(-1, piece, channels)
+    batch = streamed.batch(pieces, given, pad=pad)
     back = autoencoding.reconstruct(run.model, batch).reshape(-1, channels)[:length]
     return run.signal.unscale(back * level)
 
@@ -63,24 +69,26 @@ def _sounds(wanted: Generate, run: Trained, folder: Path, console: Console) -> l
         check_channels(path, opened.channels, run.signal.channels)
         targets = [folder / f"{stem}-{what}.wav" for what in ("reconstruction", "reference")]
         files += targets
-        if streamed.is_long(opened.length(run.signal.rate), run):
-            back, given = _long(opened, run), _blocks(opened, run)
+        length = opened.length(run.signal.rate)
+        about = known.of_given(wanted, run, length)
+        if streamed.is_long(length, run) and not run.signal.covariates:
+            back, given = _long(opened, run, about), _blocks(opened, run)
         else:
             whole = inputs.read(path, run)
-            back, given = iter([reconstruct(run, whole)]), iter([whole])
+            back, given = iter([reconstruct(run, whole, about)]), iter([whole])
         rows.append(_write(name, back, given, targets, run))
     overview = pictures.save(pictures.grid(rows, rate=run.signal.rate), folder / "overview.png")
     return [overview, *files, made.note(folder, run=run, wanted=wanted, names=list(paths))]
 
 
-def _long(opened: Opened, run: Trained) -> Iterator[Array]:
+def _long(opened: Opened, run: Trained, about: Conditions) -> Iterator[Array]:
     """What `reconstruct` makes of a recording, in blocks."""
     peak = getattr(run.config.data, "peak", None)
     # Of the sound as the model hears it: mixed and resampled.
     loudest = max(float(np.abs(each).max()) for each in _blocks(opened, run)) if peak else 0.0
     level = np.float32(loudest / peak if peak and loudest else 1.0)
     given = (each / level for each in _blocks(opened, run))
-    back = limited(streamed.reconstructed(given, run), opened.length(run.signal.rate))
+    back = limited(streamed.reconstructed(given, run, about), opened.length(run.signal.rate))
     return (each * level for each in back)
 
 
@@ -113,19 +121,18 @@ def _shown(given: dict[str, Any], console: Console) -> Iterator[tuple[str, Any]]
     yield from track(items, "reconstructing", console=console, transient=True, disable=quiet)
 
 
-def _given(wanted: Generate, run: Trained, console: Console) -> dict[str, Array]:
-    """Signals by name."""
+def _given(wanted: Generate, run: Trained, console: Console) -> dict[str, Any]:
+    """By name signals, each with its conditions."""
     if wanted.input is None:
-        try:
-            records = build.source(run.config, "test")
-        except (ValueError, OSError) as error:
-            raise ConfigError(
-                f"the run's own data cannot be read ({error}); give input=FILE"
-            ) from error
+        records = known.test_records(run, "input=FILE")
         batch = fixed_batch(records, wanted.count)
-        names = [records.name(index * len(records) // len(batch)) for index in range(len(batch))]
-        return {n: run.signal.unscale(each) for n, each in zip(names, batch, strict=True)}
-    return {name: inputs.read(path, run) for name, path in _paths(wanted, run, console).items()}
+        signals, given = run.signal.unscale(np.asarray(signal_of(batch))), conditions_of(batch)
+        names = known.record_names(records, len(signals))
+        return {
+            name: (signals[at], chosen(given, slice(at, at + 1))) for at, name in enumerate(names)
+        }
+    read = {name: inputs.read(path, run) for name, path in _paths(wanted, run, console).items()}
+    return {name: (each, known.of_given(wanted, run, len(each))) for name, each in read.items()}
 
 
 def _paths(wanted: Generate, run: Trained, console: Console) -> dict[str, Path]:

@@ -28,7 +28,10 @@ class Generate:
             or sound from mel spectra; null takes what the run is for
         count: how many; of an input folder or the test records, at most
         seed: chooses the draws from the prior; the same seed makes the same signals
-        label: what new signals are to be, of a run that was given labels; null takes all in turn
+        label: what signals are to be, or those of input are, of a run that was given labels; null
+            takes all in turn for new ones
+        covariates: a csv, npy or npz with what is known at each sample, of a run that was given
+            covariates; null takes those of test records, and with them their labels
         length: samples of each new signal; null makes them as long as those trained on
         input: a file, or a folder of files, of any length and rate; null takes test records to
             reconstruct, and draws from the prior to interpolate
@@ -43,6 +46,7 @@ class Generate:
     count: int = 8
     seed: int = 0
     label: str | None = None
+    covariates: Path | None = None
     length: int | None = None
     input: Path | None = None
     to: Path | None = None
@@ -69,10 +73,13 @@ class Generate:
             raise ConfigError(
                 f"length={self.length} is for new signals; those made from others are as long"
             )
-        if self.label is not None and self.mode not in (None, "sample"):
-            raise ConfigError(
-                f"label={self.label} is for new signals, and has no use in mode={self.mode}"
-            )
+        for name in ("label", "covariates"):
+            value = getattr(self, name)
+            if value is not None and self.mode == "reconstruct" and self.input is None:
+                raise ConfigError(
+                    f"{name}={value} is for signals of your own; test records have theirs: leave "
+                    f"it out, or give input=FILE"
+                )
 
 
 def settled(wanted: Generate, config: Config) -> Generate:
@@ -91,6 +98,8 @@ def settled(wanted: Generate, config: Config) -> Generate:
             f"mode={chosen} is of runs with objective={able}; run={wanted.run} has "
             f"objective={kind}, whose modes are {', '.join(modes)}"
         )
-    if wanted.label is not None and not getattr(config.data, "labels", None):
-        raise ConfigError(f"label={wanted.label}: run={wanted.run} was trained without labels")
+    for name, theirs in (("label", "labels"), ("covariates", "covariates")):
+        value = getattr(wanted, name)
+        if value is not None and not getattr(config.data, theirs, None):
+            raise ConfigError(f"{name}={value}: run={wanted.run} was trained without {theirs}")
     return dataclasses.replace(wanted, mode=chosen)

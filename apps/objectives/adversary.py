@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 
 from apps.engine.step import Turn
 from apps.objectives import losses
-from apps.objectives.batches import label_of, signal_of
+from apps.objectives.batches import Conditions, conditions_of, signal_of
 from apps.objectives.collapse import Watch
 from apps.objectives.critics import Critics, Verdict
 
@@ -68,18 +68,19 @@ class Adversary:
             step: Int[Array, ""],
         ) -> tuple[Scalar, dict[str, Scalar]]:
             del step
-            real, label = signal_of(batch), label_of(batch)
+            real, given = signal_of(batch), conditions_of(batch)
             making, looking, mixing = _split(keys, 3)
             made = jax.lax.stop_gradient(fake(others, batch, making)).astype(real.dtype)
-            verdict = model(
+            verdict = _judged(
+                model,
                 _pairs(real, made),
+                jax.tree.map(lambda each: _pairs(each, each), given),
                 keys=_pairs(*_split(looking, 2)),
-                label=None if label is None else _pairs(label, label),
             )
             value = _mean(
                 [losses.game(self.kind).critic(*_apart(scores)) for scores in verdict.scores]
             )
-            penalty = self._penalty(model, real, made, mixing, label)
+            penalty = self._penalty(model, real, made, mixing, given)
             real_means, made_means = _apart(verdict.means())
             return value + penalty, {
                 "real": jnp.mean(real_means),
@@ -97,7 +98,7 @@ class Adversary:
         real: Float[Array, "batch length channels"],
         *,
         keys: Key[Array, " batch"],
-        label: Int[Array, " batch"] | None = None,
+        given: Conditions = (),
     ) -> tuple[Scalar, dict[str, Scalar]]:
         """The maker's side: how much its signals displease the critic.
 
@@ -106,20 +107,20 @@ class Adversary:
             made: The maker's signals; the gradient passes through them.
             real: What the critic has them compared with: the same records where features are.
             keys: One per example, for phase shuffle.
-            label: The class of each made signal, for class-conditional critics.
+            given: The conditions of each made signal, for critics that know some.
 
         Returns:
             weight · adversarial + feature_weight · features, and as metrics these two by
             themselves and `diversity`: the deviation between the made records of the batch over
             that between the real ones; near 0 they are all alike.
         """
-        verdict = critic(made, keys=keys, label=label)
+        verdict = _judged(critic, made, given, keys=keys)
         persuade = losses.game(self.kind).maker
         adversarial = _mean([persuade(scores) for scores in verdict.scores])
         features = jnp.zeros((), adversarial.dtype)
         if self.feature_weight:
             # The same keys: shuffled phases must be the same in both, or features would not meet.
-            wanted = jax.lax.stop_gradient(critic(real, keys=keys, label=label))
+            wanted = jax.lax.stop_gradient(_judged(critic, real, given, keys=keys))
             features = losses.feature_matching(verdict.features, wanted.features)
             features = features.astype(adversarial.dtype)
         return self.weight * adversarial + self.feature_weight * features, {
@@ -138,13 +139,12 @@ class Adversary:
         real: Array,
         made: Array,
         keys: Key[Array, " batch"],
-        label: Int[Array, " batch"] | None,
+        given: Conditions,
     ) -> Scalar:
         mixing, looking = _split(keys, 2)
 
         def score(signal: Array) -> Float[Array, " batch"]:
-            verdict: Verdict = model(signal, keys=looking, label=label)
-            return verdict.means()
+            return _judged(model, signal, given, keys=looking).means()
 
         penalty = jnp.zeros((), real.dtype)
         if self.gradient_penalty:
@@ -153,6 +153,16 @@ class Adversary:
         if self.r1:
             penalty = penalty + 0.5 * self.r1 * losses.squared_slope(score, real)
         return penalty
+
+
+def _judged(
+    critic: Critics, signal: Array, given: Conditions, *, keys: Key[Array, " batch"]
+) -> Verdict:
+    """What a critic says of signals with these conditions: covariates are channels that it sees."""
+    label, covariates = given or (None, None)
+    if covariates is not None:
+        signal = jnp.concatenate([signal, covariates.astype(signal.dtype)], axis=-1)
+    return critic(signal, keys=keys, label=label)
 
 
 def _split(keys: Key[Array, " batch"], count: int) -> Key[Array, "count batch"]:

@@ -1,7 +1,7 @@
 """What a trained autoencoder is asked for: reconstructions, draws, latents, and how good it is."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import equinox as eqx
 import jax
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from apps.engine.sample import Sample
 from apps.metrics import audio, series
-from apps.objectives.draws import Signals, Unscale, beside, normal
+from apps.objectives.batches import (
+    Conditions,
+    chosen,
+    conditions_of,
+    filled,
+    joined,
+    label_of,
+    signal_of,
+)
+from apps.objectives.draws import Signals, Unscale, beside, normal, of_class
 
 
 class Autoencoder(Protocol):
@@ -27,16 +36,14 @@ class Autoencoder(Protocol):
         """Latent steps of a signal of this length."""
         ...
 
-    def encode(
-        self, signal: Float[Array, "batch length channels"], /
-    ) -> tuple[Float[Array, "batch steps latent"], Float[Array, "batch steps latent"]]:
-        """Mean and log standard deviation of the latent."""
+    @property
+    def encode(self) -> Callable[..., tuple[Array, Array]]:
+        """Mean and log standard deviation of the latent of signals, and of their conditions."""
         ...
 
-    def decode(
-        self, latent: Float[Array, "batch steps latent"], /
-    ) -> Float[Array, "batch length channels"]:
-        """The signal of a latent, at least as long as the one it was encoded from."""
+    @property
+    def decode(self) -> Callable[..., Array]:
+        """The signals of latents, and of conditions, at least as long as what was encoded."""
         ...
 
 
@@ -47,21 +54,25 @@ def best(rate: int | None) -> str:
 
 def samples(
     model: Autoencoder,
-    batch: Signals,
+    batch: Any,
     names: Sequence[str] | None = None,
     *,
     rate: int | None,
+    labels: Sequence[str] = (),
     seed: int = 0,
     draws: int = 2,
     unscale: Unscale | None = None,
 ) -> list[Sample]:
     """Reconstructions of a batch beside it, and signals decoded from the prior.
 
+    Of what is known of the batch's records, the draws are given that of the first ones.
+
     Args:
         model: The autoencoder.
         batch: Held-out signals.
         names: What to call the reconstructions; default by number.
         rate: Samples per second; None for series.
+        labels: Names of the classes; empty for data without labels.
         seed: Chooses the draws from the prior.
         draws: How many of them.
         unscale: From the model's units to the data's; None where they are the same.
@@ -70,21 +81,27 @@ def samples(
         First the reconstructions, then the draws.
     """
     unscale = unscale or _unchanged
-    made, reference = unscale(reconstruct(model, batch)), unscale(batch)
-    names = names or [str(index + 1) for index in range(len(batch))]
+    signal = np.asarray(signal_of(batch))
+    made, reference = unscale(reconstruct(model, batch)), unscale(signal)
+    names = names or [str(index + 1) for index in range(len(signal))]
     shown = [
         Sample(f"reconstruction {name}", signal, rate, wanted)
         for name, signal, wanted in zip(names, made, reference, strict=True)
     ]
     if draws:
-        drawn = unscale(sample(model, draws, length=batch.shape[1], seed=seed))
-        shown += [Sample(f"sample {index + 1}", each, rate) for index, each in enumerate(drawn)]
+        of = chosen(batch, np.arange(draws) % len(signal))
+        given, label = conditions_of(of), label_of(of)
+        drawn = unscale(sample(model, draws, length=signal.shape[1], seed=seed, given=given))
+        shown += [
+            Sample(f"sample {index + 1}{of_class(labels, label, index)}", each, rate)
+            for index, each in enumerate(drawn)
+        ]
     return shown
 
 
 def scores(
     model: Autoencoder,
-    batches: Iterable[Signals],
+    batches: Iterable[Any],
     *,
     rate: int | None,
     unscale: Unscale | None = None,
@@ -94,7 +111,8 @@ def scores(
 
     Args:
         model: The autoencoder.
-        batches: Signals, in batches; the last may be smaller.
+        batches: Signals, in batches; the last may be smaller. Where labels or covariates of them
+            are known, the new series are drawn for the same.
         rate: Samples per second; None for series.
         unscale: From the model's units to the data's; None where they are the same.
         seed: Of the new series whose correlations are compared with those of the signals.
@@ -109,9 +127,10 @@ def scores(
     """
     unscale = unscale or _unchanged
     rows: list[dict[str, NDArray[np.float64]]] = []
-    real: list[Signals] = []
+    real: list[Any] = []
     for batch, made, nats in _reconstructed(model, batches):
-        measured = _measure(unscale(made), unscale(batch), rate=rate)
+        signal = np.asarray(signal_of(batch))
+        measured = _measure(unscale(made), unscale(signal), rate=rate)
         rows.append({**measured, "kl": nats.astype(np.float64)})
         if rate is None:
             real.append(batch)
@@ -119,28 +138,31 @@ def scores(
         raise ValueError("batches is empty; there is nothing to measure")
     results = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     if real:
-        wanted = np.concatenate(real)
-        new = sample(model, len(wanted), length=wanted.shape[1], seed=seed)
+        every = joined(real)
+        wanted, given = np.asarray(signal_of(every)), conditions_of(every)
+        new = sample(model, len(wanted), length=wanted.shape[1], seed=seed, given=given)
         apart = series.correlation_difference(unscale(new), unscale(wanted))
         results["correlation_difference"] = np.asarray([apart])
     return results
 
 
-def reconstruct(model: Autoencoder, batch: Signals) -> Signals:
+def reconstruct(model: Autoencoder, batch: Any) -> Signals:
     """Decode the mean of the latent.
 
     Args:
         model: The autoencoder.
-        batch: Signals.
+        batch: Signals, and what is known of them.
 
     Returns:
-        Host array of the shape of the batch.
+        Host array of the shape of the signals.
     """
-    made, _ = jax.device_get(_pass(model, _beside(model, batch)))
+    made, _ = jax.device_get(_pass(model, beside(model, batch)))
     return made
 
 
-def sample(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
+def sample(
+    model: Autoencoder, count: int, *, length: int, seed: int, given: Conditions = ()
+) -> Signals:
     """Decode draws from the prior. The latent of draw i depends on the seed, i and length alone.
 
     Args:
@@ -148,11 +170,13 @@ def sample(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals
         count: How many.
         length: Samples of each.
         seed: Chooses the draws.
+        given: The conditions of each, of a conditional model.
 
     Returns:
         Host array of shape (count, length, channels).
     """
-    return decode(model, prior(model, count, length=length, seed=seed), length=length)
+    latent = prior(model, count, length=length, seed=seed)
+    return decode(model, latent, length=length, given=given)
 
 
 def prior(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
@@ -170,79 +194,74 @@ def prior(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
     return normal(count, steps=model.latent_length(length), latent=model.latent, seed=seed)
 
 
-def posterior(model: Autoencoder, batch: Signals) -> Signals:
+def posterior(model: Autoencoder, batch: Any) -> Signals:
     """Encode signals to the means of their latents.
 
     Args:
         model: The autoencoder.
-        batch: Signals.
+        batch: Signals, and what is known of them.
 
     Returns:
         Host array of shape (batch, steps, latent).
     """
-    return jax.device_get(_encode(model, _beside(model, batch)))
+    return jax.device_get(_encode(model, beside(model, batch)))
 
 
-def decode(model: Autoencoder, latent: Signals, *, length: int) -> Signals:
+def decode(model: Autoencoder, latent: Signals, *, length: int, given: Conditions = ()) -> Signals:
     """Decode latents.
 
     Args:
         model: The autoencoder.
         latent: Shape (batch, steps, latent).
         length: Samples to keep of each signal.
+        given: The conditions of each, of a conditional model.
 
     Returns:
         Host array of shape (batch, length, channels).
     """
-    return jax.device_get(_decode(model, _beside(model, latent)))[:, :length]
+    return jax.device_get(_decode(model, beside(model, latent), beside(model, given)))[:, :length]
 
 
 def _unchanged(signal: Signals) -> Signals:
     return signal
 
 
-def _beside(model: Autoencoder, array: Signals) -> Array:
-    return beside(model, np.asarray(array, np.float32))
-
-
 @eqx.filter_jit
 def _pass(
-    model: Autoencoder, signal: Float[Array, "batch length channels"]
+    model: Autoencoder, batch: Any
 ) -> tuple[Float[Array, "batch length channels"], Float[Array, " batch"]]:
     """Reconstruction from the mean of the latent, and nats per latent step."""
-    mean, log_std = model.encode(signal)
+    signal, given = signal_of(batch), conditions_of(batch)
+    mean, log_std = model.encode(signal, *given)
     nats = 0.5 * (jnp.square(mean) + jnp.expm1(2.0 * log_std) - 2.0 * log_std)
-    return model.decode(mean)[:, : signal.shape[1]], nats.sum(axis=2).mean(axis=1)
+    return model.decode(mean, *given)[:, : signal.shape[1]], nats.sum(axis=2).mean(axis=1)
 
 
 @eqx.filter_jit
-def _encode(
-    model: Autoencoder, signal: Float[Array, "batch length channels"]
-) -> Float[Array, "batch steps latent"]:
-    return model.encode(signal)[0]
+def _encode(model: Autoencoder, batch: Any) -> Float[Array, "batch steps latent"]:
+    return model.encode(signal_of(batch), *conditions_of(batch))[0]
 
 
 @eqx.filter_jit
 def _decode(
-    model: Autoencoder, latent: Float[Array, "batch steps latent"]
+    model: Autoencoder, latent: Float[Array, "batch steps latent"], given: Conditions
 ) -> Float[Array, "batch length channels"]:
-    return model.decode(latent)
+    return model.decode(latent, *given)
 
 
 def _reconstructed(
-    model: Autoencoder, batches: Iterable[Signals]
-) -> Iterator[tuple[Signals, Signals, Signals]]:
+    model: Autoencoder, batches: Iterable[Any]
+) -> Iterator[tuple[Any, Signals, Signals]]:
     """Batches, their reconstructions and their nats.
 
     A batch smaller than the first is filled up with zeros, so that one program serves all.
     """
     size = None
     for batch in batches:
-        size = size or len(batch)
-        missing = max(size - len(batch), 0)
-        filled = np.pad(batch, ((0, missing), (0, 0), (0, 0)))
-        made, nats = jax.device_get(_pass(model, _beside(model, filled)))
-        yield batch, made[: len(batch)], nats[: len(batch)]
+        count = len(signal_of(batch))
+        size = size or count
+        made, nats = jax.device_get(_pass(model, beside(model, filled(batch, size))))
+        yield batch, made[:count], nats[:count]
 
 
 def _measure(

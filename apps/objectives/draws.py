@@ -1,7 +1,7 @@
 """Latents drawn for people to see and metrics to measure; arrays laid where a model is."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -56,15 +56,31 @@ def normal_blocks(
         yield jax.device_get(_block(place, size=size, latent=latent))[: steps - at]
 
 
-def beside(model: Any, array: NDArray[Any]) -> Array:
-    """Lay a host array where the model is, over its devices if they divide the first axis."""
+def beside(model: Any, rows: Any) -> Any:
+    """Lay host arrays where the model is, over its devices if they divide the first axis.
+
+    Numbers become float32, whole ones int32: what a model takes.
+    """
     leaf = next(leaf for leaf in jax.tree.leaves(model) if isinstance(leaf, jax.Array))
-    sharding = leaf.sharding
-    if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, Mesh):
-        mesh = sharding.mesh
-        spread = len(array) % mesh.size == 0
-        sharding = batch_sharding(mesh) if spread else NamedSharding(mesh, PartitionSpec())
-    return jax.device_put(array, sharding)
+    own = leaf.sharding
+
+    def lay(array: Any) -> Array:
+        whole = np.issubdtype(np.asarray(array).dtype, np.integer)
+        array = np.asarray(array, np.int32 if whole else np.float32)
+        sharding = own
+        if isinstance(own, NamedSharding) and isinstance(own.mesh, Mesh):
+            spread = len(array) % own.mesh.size == 0
+            sharding = (
+                batch_sharding(own.mesh) if spread else NamedSharding(own.mesh, PartitionSpec())
+            )
+        return jax.device_put(array, sharding)
+
+    return jax.tree.map(lay, rows)
+
+
+def of_class(labels: Sequence[str], label: Any, index: int) -> str:
+    """What to add to the title of a draw: its class, where it has one."""
+    return f" of {labels[label[index]]}" if labels and label is not None else ""
 
 
 @functools.partial(jax.jit, static_argnames=("count", "steps", "latent"))

@@ -6,6 +6,7 @@ reconstruction_weight · likeness + l1_weight · L1 + kl_weight · Σ max(free_b
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 
 from apps.objectives import losses
 from apps.objectives.autoencoding import Autoencoder
+from apps.objectives.batches import conditions_of, signal_of
 
 RECONSTRUCTIONS = ("log_mel", "stft", "relative_stft", "l2", "none")
 
@@ -64,7 +66,7 @@ class Elbo:
     def loss(
         self,
         model: Autoencoder,
-        batch: Float[Array, "batch length channels"],
+        batch: Any,
         keys: Key[Array, " batch"],
         step: Int[Array, ""],
     ) -> tuple[Scalar, dict[str, Scalar], Float[Array, "batch length channels"]]:
@@ -72,7 +74,7 @@ class Elbo:
 
         Args:
             model: The autoencoder.
-            batch: Signals.
+            batch: Signals, and the conditions of each if the model takes some.
             keys: One per example, for its latent.
             step: Updates made so far.
 
@@ -80,13 +82,14 @@ class Elbo:
             The loss; its metrics reconstruction, l1, kl (nats per latent step) and kl_weight (as
             it stands at this step); and the signals that were made.
         """
-        mean, log_std = model.encode(batch)
+        signal, given = signal_of(batch), conditions_of(batch)
+        mean, log_std = model.encode(signal, *given)
         noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:], mean.dtype))(keys)
-        made = model.decode(mean + jnp.exp(log_std) * noise)[:, : batch.shape[1]]
+        made = model.decode(mean + jnp.exp(log_std) * noise, *given)[:, : signal.shape[1]]
         zero = jnp.zeros((), made.dtype)
         likeness = self._likeness() if self.reconstruction_weight else None
-        spectral = zero if likeness is None else likeness(made, batch)
-        difference = losses.l1(made, batch) if self.l1_weight else zero
+        spectral = zero if likeness is None else likeness(made, signal)
+        difference = losses.l1(made, signal) if self.l1_weight else zero
         cost = losses.kl_divergence(mean, log_std, free_bits=self.free_bits).sum()
         weight = self._kl_weight(step).astype(made.dtype)
         value = self.reconstruction_weight * spectral + self.l1_weight * difference + weight * cost

@@ -1,7 +1,8 @@
 """The generative adversarial network: a decoder of noise, and a critic it learns to please.
 
 Two players, `"critic"` and `"decoder"`. In each step the critic takes its turns, each on records
-of its own, and then the decoder takes one. A decoder of labelled data is called with a label too.
+of its own, and then the decoder takes one. What is known of the records, their labels and
+covariates, is told to the decoder and to the critic.
 """
 
 import functools
@@ -20,8 +21,16 @@ from apps.engine.sample import Sample
 from apps.engine.turn import Turn
 from apps.metrics import sets
 from apps.objectives.adversary import CRITIC, Adversary
-from apps.objectives.batches import label_of, signal_of
-from apps.objectives.draws import Signals, Unscale, beside, normal
+from apps.objectives.batches import (
+    Conditions,
+    chosen,
+    conditions,
+    conditions_of,
+    covariates_of,
+    filled,
+    signal_of,
+)
+from apps.objectives.draws import Signals, Unscale, beside, normal, of_class
 from apps.objectives.objective import Objective
 
 PLAYER = "decoder"
@@ -92,7 +101,7 @@ def turns(adversary: Adversary, *, length: int, critic_turns: int = 1) -> list[T
         )
 
     def fake(others: Mapping[str, Any], batch: Any, keys: Key[Array, " batch"]) -> Array:
-        return drawn(others[PLAYER], keys, length=length, label=label_of(batch))
+        return drawn(others[PLAYER], keys, length=length, given=conditions_of(batch))
 
     def pleasing(
         model: Any,
@@ -104,16 +113,16 @@ def turns(adversary: Adversary, *, length: int, critic_turns: int = 1) -> list[T
     ) -> tuple[Scalar, dict[str, Scalar]]:
         del step
         drawing, looking = jax.vmap(jax.random.split, out_axes=1)(keys)
-        label = label_of(batch)
-        made = drawn(model, drawing, length=length, label=label)
-        return adversary.persuade(others[CRITIC], made, signal_of(batch), keys=looking, label=label)
+        given = conditions_of(batch)
+        made = drawn(model, drawing, length=length, given=given)
+        return adversary.persuade(others[CRITIC], made, signal_of(batch), keys=looking, given=given)
 
     critic = [adversary.turn(fake, part=part) for part in range(critic_turns)]
     return [*critic, Turn(PLAYER, pleasing)]
 
 
 def drawn(
-    model: Any, keys: Key[Array, " batch"], *, length: int, label: Int[Array, " batch"] | None
+    model: Any, keys: Key[Array, " batch"], *, length: int, given: Conditions = ()
 ) -> Float[Array, "batch length channels"]:
     """A signal for each key: noise, decoded.
 
@@ -121,11 +130,11 @@ def drawn(
         model: The decoder.
         keys: One per signal.
         length: Samples of each.
-        label: The class of each, of a conditional decoder.
+        given: The conditions of each, of a conditional decoder.
     """
     shape = (latent_length(model, length), model.latent)
     latent = jax.vmap(lambda key: jax.random.normal(key, shape, np.float32))(keys)
-    return _decoded(model, latent, label)[:, :length]
+    return model(latent, *given)[:, :length]
 
 
 def latent_length(model: Any, length: int) -> int:
@@ -139,7 +148,7 @@ def sample(
     *,
     length: int,
     seed: int,
-    label: NDArray[np.integer[Any]] | None = None,
+    given: Conditions = (),
 ) -> Signals:
     """Decode draws from the prior. The latent of draw i depends on the seed, i and length alone.
 
@@ -148,13 +157,13 @@ def sample(
         count: How many.
         length: Samples of each.
         seed: Chooses the draws; from 0, below 2³².
-        label: The class of each, of a conditional decoder.
+        given: The conditions of each, of a conditional decoder.
 
     Returns:
         Host array of shape (count, length, channels).
     """
     latent = normal(count, steps=latent_length(model, length), latent=model.latent, seed=seed)
-    return decode(model, latent, length=length, label=label)
+    return decode(model, latent, length=length, given=given)
 
 
 def decode(
@@ -162,7 +171,7 @@ def decode(
     latent: Signals,
     *,
     length: int,
-    label: NDArray[np.integer[Any]] | None = None,
+    given: Conditions = (),
 ) -> Signals:
     """Decode latents.
 
@@ -170,13 +179,12 @@ def decode(
         model: The decoder.
         latent: Shape (count, steps, latent).
         length: Samples to keep of each signal.
-        label: The class of each, of a conditional decoder.
+        given: The conditions of each, of a conditional decoder.
 
     Returns:
         Host array of shape (count, length, channels).
     """
-    classes = None if label is None else beside(model, np.asarray(label, np.int32))
-    made = _decode(model, beside(model, np.asarray(latent, np.float32)), classes)
+    made = _decode(model, beside(model, latent), beside(model, given))
     return jax.device_get(made)[:, :length]
 
 
@@ -190,11 +198,11 @@ def samples(
     unscale: Unscale,
     seed: int = 0,
 ) -> list[Sample]:
-    """Draws from the prior, of one class after the other.
+    """Draws from the prior, of one class after the other, with the covariates of the batch.
 
     Args:
         model: The decoder.
-        batch: Held-out signals, of which only number and length matter.
+        batch: Held-out signals, of which only number, length and covariates matter.
         names: Of the records, which nothing here resembles.
         rate: Samples per second; None for series.
         labels: Names of the classes; empty for data without labels.
@@ -208,9 +216,11 @@ def samples(
     real = signal_of(batch)
     count = max(len(real), len(labels), _SHOWN)
     label = np.arange(count) % len(labels) if labels else None
-    made = unscale(sample(model, count, length=real.shape[1], seed=seed, label=label))
+    covariates = chosen(covariates_of(batch), np.arange(count) % len(real))
+    given = conditions(label, covariates)
+    made = unscale(sample(model, count, length=real.shape[1], seed=seed, given=given))
     return [
-        Sample(f"sample {index + 1}{_of(labels, label, index)}", signal, rate)
+        Sample(f"sample {index + 1}{of_class(labels, label, index)}", signal, rate)
         for index, signal in enumerate(made)
     ]
 
@@ -225,7 +235,7 @@ def scores(
 ) -> dict[str, NDArray[np.float64]]:
     """How far a set of draws is from a set of records, as sets.
 
-    As many are drawn as there are records, of the same classes.
+    As many are drawn as there are records, of the same classes and covariates.
 
     Args:
         model: The decoder.
@@ -244,14 +254,14 @@ def scores(
     made: list[Signals] = []
     size = 0
     for batch in batches:
-        signal, label = signal_of(batch), label_of(batch)
+        signal = signal_of(batch)
         size = size or len(signal)
-        at, missing = sum(map(len, real)), size - len(signal)
+        at = sum(map(len, real))
         # Draws by number, filled up to the size of the first batch: one program serves all.
         steps = latent_length(model, signal.shape[1])
         latent = normal(at + size, steps=steps, latent=model.latent, seed=seed)[at:]
-        label = None if label is None else np.pad(np.asarray(label), (0, max(missing, 0)))
-        drawn = decode(model, latent, length=signal.shape[1], label=label)
+        given = filled(conditions_of(batch), size)
+        drawn = decode(model, latent, length=signal.shape[1], given=given)
         real.append(unscale(np.asarray(signal)))
         made.append(unscale(drawn[: len(signal)]))
     if sum(map(len, real)) < 2:
@@ -262,14 +272,6 @@ def scores(
     return {"frechet_distance": np.float64(sets.frechet_distance(*features))}  # pyright: ignore
 
 
-def _of(labels: Sequence[str], label: NDArray[Any] | None, index: int) -> str:
-    return "" if label is None else f" of {labels[label[index]]}"
-
-
-def _decoded(model: Any, latent: Array, label: Array | None) -> Array:
-    return model(latent) if label is None else model(latent, label)
-
-
 @eqx.filter_jit
-def _decode(model: Any, latent: Array, label: Array | None) -> Array:
-    return _decoded(model, latent, label)
+def _decode(model: Any, latent: Array, given: Conditions) -> Array:
+    return model(latent, *given)

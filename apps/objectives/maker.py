@@ -10,12 +10,12 @@ from jaxtyping import Array, Int, Key, PyTree, Scalar
 from apps.engine.phases import Phase
 from apps.engine.turn import Turn
 from apps.objectives.adversary import CRITIC, Adversary
-from apps.objectives.batches import label_of, signal_of
+from apps.objectives.batches import conditions_of, signal_of
 
 Likeness = Callable[
-    [Any, Array, Key[Array, " batch"], Int[Array, ""]], tuple[Scalar, dict[str, Scalar], Array]
+    [Any, Any, Key[Array, " batch"], Int[Array, ""]], tuple[Scalar, dict[str, Scalar], Array]
 ]
-"""`likeness(model, signal, keys, step)`: the loss, its metrics, and the signal that was made."""
+"""`likeness(model, batch, keys, step)`: the loss, its metrics, and the signal that was made."""
 
 
 def phases(
@@ -64,7 +64,7 @@ def alone(player: str, likeness: Likeness) -> Turn:
         step: Int[Array, ""],
     ) -> tuple[Scalar, dict[str, Scalar]]:
         del others
-        value, metrics, _ = likeness(model, signal_of(batch), keys, step)
+        value, metrics, _ = likeness(model, batch, keys, step)
         return value, metrics
 
     return Turn(player, loss)
@@ -94,7 +94,7 @@ def against(
 
     def fake(others: Mapping[str, Any], batch: Any, keys: Key[Array, " batch"]) -> Array:
         # Of the loss nothing is used here, and so nothing of it is computed.
-        return likeness(others[player], signal_of(batch), keys, jnp.zeros((), int))[2]
+        return likeness(others[player], batch, keys, jnp.zeros((), int))[2]
 
     def loss(
         model: Any,
@@ -105,9 +105,9 @@ def against(
         step: Int[Array, ""],
     ) -> tuple[Scalar, dict[str, Scalar]]:
         drawing, looking = jax.vmap(jax.random.split, out_axes=1)(keys)
-        value, metrics, made = likeness(model, signal_of(batch), drawing, step)
+        value, metrics, made = likeness(model, batch, drawing, step)
         pleasing, told = adversary.persuade(
-            others[CRITIC], made, signal_of(batch), keys=looking, label=label_of(batch)
+            others[CRITIC], made, signal_of(batch), keys=looking, given=conditions_of(batch)
         )
         return value + pleasing, {**metrics, **told}
 

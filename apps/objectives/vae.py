@@ -1,10 +1,11 @@
 """The variational autoencoder: one player, `"vae"`, that pays for what it wants to remember.
 
 It has `encode(signal) -> (mean, log_std)` and `decode(latent) -> signal`, all batched and channels
-last.
+last. Where labels or covariates of the records are known, both are called with these too.
 """
 
 import functools
+from collections.abc import Sequence
 
 from apps.engine.phases import Phase
 from apps.objectives import autoencoding, maker
@@ -15,12 +16,15 @@ from apps.objectives.objective import Objective
 PLAYER = "vae"
 
 
-def objective(elbo: Elbo, *, unscale: Unscale, seed: int = 0) -> Objective:
+def objective(
+    elbo: Elbo, *, unscale: Unscale, labels: Sequence[str] = (), seed: int = 0
+) -> Objective:
     """The variational autoencoder, as the application takes it.
 
     Args:
         elbo: What is minimised.
         unscale: From the model's units to the data's.
+        labels: Names of the classes; empty for data without labels.
         seed: Of the draws by which sets of signals are measured.
     """
     rate = elbo.rate
@@ -28,6 +32,6 @@ def objective(elbo: Elbo, *, unscale: Unscale, seed: int = 0) -> Objective:
         product=PLAYER,
         phases=(Phase("training", 0, (maker.alone(PLAYER, elbo.loss),)),),
         scores=functools.partial(autoencoding.scores, rate=rate, unscale=unscale, seed=seed),
-        samples=functools.partial(autoencoding.samples, rate=rate, unscale=unscale),
+        samples=functools.partial(autoencoding.samples, rate=rate, unscale=unscale, labels=labels),
         best=autoencoding.best(rate),
     )

@@ -9,6 +9,7 @@ were first added up by Larsen et al., Autoencoding beyond pixels (2016).
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -29,6 +30,7 @@ def objective(
     elbo: Elbo,
     *,
     unscale: Unscale,
+    labels: Sequence[str] = (),
     seed: int = 0,
     adversary: Adversary,
     adversarial_from: int,
@@ -40,6 +42,7 @@ def objective(
         elbo: What is minimised in the first phase. The second keeps it; the price of information,
             which the encoder alone could pay, then changes nothing.
         unscale: From the model's units to the data's.
+        labels: Names of the classes; empty for data without labels.
         seed: Of the draws by which sets of signals are measured.
         adversary: The rules of the game in the second phase.
         adversarial_from: The step with which the second phase begins.
@@ -67,7 +70,7 @@ def objective(
         ),
         parts=critic_turns,
         scores=functools.partial(autoencoding.scores, rate=rate, unscale=unscale, seed=seed),
-        samples=functools.partial(autoencoding.samples, rate=rate, unscale=unscale),
+        samples=functools.partial(autoencoding.samples, rate=rate, unscale=unscale, labels=labels),
         best=autoencoding.best(rate),
         watch=adversary.watch,
     )

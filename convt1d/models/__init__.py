@@ -5,6 +5,7 @@ from convt1d.models.bands import Banded as Banded
 from convt1d.models.bands import BandedEncoder as BandedEncoder
 from convt1d.models.bands import Heads as Heads
 from convt1d.models.conditional import Conditional as Conditional
+from convt1d.models.conditional import ConditionalEncoder as ConditionalEncoder
 from convt1d.models.decoders import Decoder as Decoder
 from convt1d.models.encoders import Encoder as Encoder
 from convt1d.models.layout import Layout as Layout

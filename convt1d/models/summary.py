@@ -14,7 +14,7 @@ from convt1d._geometry import kernel_extent
 from convt1d._parameters import trainable
 from convt1d.models.bands import Banded, BandedEncoder, Heads
 from convt1d.models.blocks import Layer, plain
-from convt1d.models.conditional import Conditional
+from convt1d.models.conditional import Conditional, ConditionalEncoder
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
 from convt1d.models.recurrent import LSTM
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 def summary(model: eqx.Module, length: int) -> list[Row]:
     """The layers of ``model`` for a signal of ``length`` samples, in the order of passing.
 
-    A conditional decoder's vectors are looked up, not passed: their row is of length one.
+    The vectors of labels are looked up, not passed: their row is of length one.
 
     Args:
         model: one of `convt1d.models`.
@@ -103,10 +103,12 @@ def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
             yield from _rows(named("decoder"), model.decoder, length, _Place())
         case Vocoder():
             yield from _rows(named("decoder"), model.decoder, length, place)
-        case Conditional():
-            kind = f"Embedding of {model.classes}"
-            yield Row(named("vectors"), kind, 1, model.embedding, model.vectors.size, 1)
-            yield from _rows(named("decoder"), model.decoder, length, place)
+        case Conditional() | ConditionalEncoder():
+            if model.vectors is not None:
+                kind = f"Embedding of {model.classes}"
+                yield Row(named("vectors"), kind, 1, model.embedding, model.vectors.size, 1)
+            part = "decoder" if isinstance(model, Conditional) else "encoder"
+            yield from _rows(named(part), getattr(model, part), length, place)
         case Upsampler():
             yield from _upsampler_rows(prefix, model, length, place)
         case Heads():

@@ -1,13 +1,19 @@
 """The variational autoencoder: an encoder, a decoder, and a Gaussian between them."""
 
+from typing import TypeAlias
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from convt1d.models.bands import Banded, BandedEncoder, Heads
+from convt1d.models.conditional import Conditional, ConditionalEncoder
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
+
+AnyEncoder: TypeAlias = Encoder | BandedEncoder | ConditionalEncoder
+AnyDecoder: TypeAlias = Decoder | Heads | Banded | Conditional
 
 
 class VAE(eqx.Module):
@@ -15,14 +21,18 @@ class VAE(eqx.Module):
 
     $$q(z|x) = \mathcal N(\mu, \sigma^2), \qquad \sigma = \operatorname{softplus}(s) + 10^{-4}$$
 
+    Of a `ConditionalEncoder` and a `Conditional` decoder it is a conditional one, $q(z|x,c)$ and
+    $p(x|z,c)$, which is given labels, covariates or both with every signal and every latent.
+
     Args:
-        encoder: gives ``2·latent`` features: an `Encoder`, or one of bands.
-        decoder: takes ``latent`` channels: a `Decoder`, or one of bands.
+        encoder: gives ``2·latent`` features: an `Encoder`, or one of bands or of conditions.
+        decoder: takes ``latent`` channels: a `Decoder`, or one of bands or of conditions.
 
     Raises:
         ValueError: if the two do not fit.
 
-    Source: Kingma & Welling 2013 (arXiv:1312.6114); the softplus is RAVE's (arXiv:2111.05011).
+    Source: Kingma & Welling 2013 (arXiv:1312.6114); the softplus is RAVE's (arXiv:2111.05011);
+    conditions as in Sohn, Lee & Yan 2015.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -35,10 +45,10 @@ class VAE(eqx.Module):
         ((2, 8, 4), (2, 64, 1))
     """
 
-    encoder: Encoder | BandedEncoder
-    decoder: Decoder | Heads | Banded
+    encoder: AnyEncoder
+    decoder: AnyDecoder
 
-    def __init__(self, encoder: Encoder | BandedEncoder, decoder: Decoder | Heads | Banded) -> None:
+    def __init__(self, encoder: AnyEncoder, decoder: AnyDecoder) -> None:
         if encoder.features != 2 * decoder.latent:
             raise ValueError(
                 f"`encoder` gives {encoder.features} features, but a mean and a scale for each of "
@@ -51,6 +61,12 @@ class VAE(eqx.Module):
                 f"`encoder` (hop {encoder.hop}, length {encoder.length}, {encoder.signal} "
                 f"channels) and `decoder` (hop {decoder.hop}, length {decoder.length}, "
                 f"{decoder.signal} channels) must agree."
+            )
+        if _known(encoder) != _known(decoder):
+            (labels, covariates), (theirs, others) = _known(encoder), _known(decoder)
+            raise ValueError(
+                f"`encoder` knows {labels} labels and {covariates} covariates, and `decoder` "
+                f"{theirs} and {others}: they must be told of the same."
             )
         self.encoder, self.decoder = encoder, decoder
 
@@ -69,14 +85,48 @@ class VAE(eqx.Module):
         return -(-length // self.hop) if self.decoder.length is None else 1
 
     def encode(
-        self, signal: Float[Array, "batch length signal"]
+        self,
+        signal: Float[Array, "batch length signal"],
+        label: Int[Array, " batch"] | None = None,
+        covariates: Float[Array, "batch length covariates"] | None = None,
     ) -> tuple[Float[Array, "batch frames latent"], Float[Array, "batch frames latent"]]:
-        """Mean and logarithm of the standard deviation of the posterior."""
-        mean, scale = jnp.split(self.encoder(signal), 2, axis=-1)
+        """Mean and logarithm of the standard deviation of the posterior.
+
+        Raises:
+            ValueError: if a condition is missing, or is not of this model.
+        """
+        both = _told(self.encoder, signal, label, covariates)
+        mean, scale = jnp.split(both, 2, axis=-1)
         return mean, jnp.log(jax.nn.softplus(scale) + 1e-4)
 
     def decode(
-        self, latent: Float[Array, "batch frames latent"]
+        self,
+        latent: Float[Array, "batch frames latent"],
+        label: Int[Array, " batch"] | None = None,
+        covariates: Float[Array, "batch length covariates"] | None = None,
     ) -> Float[Array, "batch length signal"]:
-        """The signal of a latent: ``frames·hop`` samples, or the decoder's fixed length."""
-        return self.decoder(latent)
+        """The signal of a latent: ``frames·hop`` samples, or the decoder's fixed length.
+
+        Raises:
+            ValueError: if a condition is missing, or is not of this model.
+        """
+        return _told(self.decoder, latent, label, covariates)
+
+
+def _known(part: AnyEncoder | AnyDecoder) -> tuple[int, int]:
+    """How many labels and covariates a part is told of."""
+    if isinstance(part, Conditional | ConditionalEncoder):
+        return part.classes, part.covariates
+    return 0, 0
+
+
+def _told(
+    part: AnyEncoder | AnyDecoder, x: Array, label: Array | None, covariates: Array | None
+) -> Array:
+    """What a part makes of ``x``, and of what it is told besides."""
+    if isinstance(part, Conditional | ConditionalEncoder):
+        return part(x, label, covariates)
+    if label is not None or covariates is not None:
+        name = "covariates" if label is None else "label"
+        raise ValueError(f"`{name}` is given, but this model was made without: leave it out.")
+    return part(x)

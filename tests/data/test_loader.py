@@ -104,7 +104,8 @@ def test_labels_come_with_the_signals_and_change_nothing_of_them(workers):
     plain = Loader(Numbered(10), batch_size=4, seed=5)
     labelled = Loader(Parities(10), batch_size=4, seed=5, workers=workers)
     for step in range(4):
-        signal, label = labelled.batch(step)
+        signal, label, covariates = labelled.batch(step)
+        assert covariates is None
         np.testing.assert_array_equal(signal, plain.batch(step))
         np.testing.assert_array_equal(label, signal[:, 0, 0] % 2)
 

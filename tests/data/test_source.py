@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from apps.data import Labelled, Scaling, Signal, Sines, fixed_batch, pieces
+from apps.data import Conditioned, Scaling, Signal, Sines, fixed_batch, pieces
 
 SIGNALS = [
     Signal(kind="audio", length=8, channels=2, rate=8000),
@@ -57,7 +57,7 @@ def test_a_signal_unscales_only_what_was_scaled():
         ({"rate": 8000}, "rate=8000 has no meaning for a series"),
         ({"length": 0}, "length=0 must be"),
         ({"channels": True}, "channels=True must be"),
-        ({"labels": ("a", "b", "a")}, "names 'a' twice: name each class once"),
+        ({"labels": ("a", "b", "a")}, "names 'a' twice: name each once"),
     ],
 )
 def test_an_impossible_signal_is_refused(arguments, message):
@@ -89,7 +89,7 @@ def test_pieces_put_together_are_the_batch(source):
     whole = fixed_batch(source, 7)
     cut = list(pieces(whole, 3))
     if source.signal.labels:
-        assert all(isinstance(piece, Labelled) for piece in cut)
+        assert all(isinstance(piece, Conditioned) for piece in cut)
         np.testing.assert_array_equal(np.concatenate([piece.label for piece in cut]), whole.label)
         cut, whole = [piece.signal for piece in cut], whole.signal
     assert [len(piece) for piece in cut] == [3, 3, 1]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from apps import build, config
 from apps.config import Config
-from apps.data import Labelled, Signal, fixed_batch, write_signal
+from apps.data import Conditioned, Signal, fixed_batch, write_signal
 from apps.engine.step import TrainStep
 from apps.engine.step import _divide as divide
 from apps.schema import ConfigError, from_dict, schemas_of, settings
@@ -142,8 +142,9 @@ def _consistent(draw: st.DrawFn) -> Values:
         objective["factor"] = math.prod(strides)
     if objective["kind"] not in ("vae", "vae_gan"):
         model["bands"] = 1
-    if objective["kind"] != "gan":
+    if objective["kind"] in ("vocoder", "upsampler"):
         data.pop("labels", None)
+    if objective["kind"] != "gan":
         objective.pop("free_bits", None)
     else:
         objective["adversarial_from"] = 0
@@ -261,7 +262,7 @@ def prepared(wanted: Config) -> tuple[Any, Any, Any, Any]:
 def _batch(signal: Signal, size: int) -> Any:
     records = jax.ShapeDtypeStruct((size, signal.length, signal.channels), np.float32)
     label = jax.ShapeDtypeStruct((size,), np.int32)
-    return Labelled(records, label) if signal.labels else records  # pyright: ignore
+    return Conditioned(records, label) if signal.labels else records  # pyright: ignore
 
 
 def _traced(step: TrainStep, state: Any, batch: Any) -> tuple[Any, Any, Any]:

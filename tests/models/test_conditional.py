@@ -91,7 +91,7 @@ def test_weights_in_half_precision_compute_in_it_and_return_the_noise_s_type():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": 0}, r"`classes` \(=0\) must be an int of at least 1"),
+        ({"classes": -1}, r"`classes` \(=-1\) must be an int of at least 0"),
         ({"embedding": 1.5}, r"`embedding` \(=1\.5\) must be an int of at least 1"),
         ({"embedding": 5}, r"has 5 latent channels, of which `embedding` \(=5\) are the label"),
     ],

@@ -11,13 +11,14 @@ import pytest
 from cases import drawn
 
 import convt1d
-from apps.data import Labelled, pieces
+from apps.data import Conditioned, pieces
 from apps.engine.mesh import make_mesh, place, place_batch
 from apps.engine.state import init_state
 from apps.engine.step import make_train_step
 from apps.metrics import sets
 from apps.objectives import gan
 from apps.objectives.adversary import CRITIC, Adversary
+from apps.objectives.batches import conditions_of
 from apps.objectives.critics import make_critics
 from convt1d.models import Conditional, Decoder, Layout
 
@@ -48,7 +49,7 @@ def batch(count, *, classes=0, seed=0) -> Any:
     signal = rng.standard_normal((count, LENGTH, 1)).astype(np.float32)
     if not classes:
         return signal
-    return Labelled(signal, rng.integers(0, classes, count).astype(np.int32))
+    return Conditioned(signal, rng.integers(0, classes, count).astype(np.int32))
 
 
 def unchanged(signal):
@@ -111,7 +112,7 @@ def test_the_decoders_loss_is_the_adversarys_of_what_it_makes_of_its_keys():
         ]
     )
     wanted, _ = adversary.persuade(
-        judge, jnp.asarray(made), data.signal, keys=looking, label=jnp.asarray(data.label)
+        judge, jnp.asarray(made), data.signal, keys=looking, given=(jnp.asarray(data.label), None)
     )
     np.testing.assert_allclose(loss, wanted, rtol=1e-5)
     np.testing.assert_allclose(loss, 2.0 * metrics["adversarial"], rtol=1e-6)
@@ -132,8 +133,10 @@ def test_a_draw_depends_on_the_seed_and_its_number_alone(length):
 def test_a_draw_is_of_the_class_it_is_asked_for():
     model = decoder(classes=3)
     label = np.array([2, 0, 1])
-    made = gan.sample(model, 3, length=LENGTH, seed=0, label=label)
-    each = [gan.sample(model, 3, length=LENGTH, seed=0, label=np.full(3, k)) for k in range(3)]
+    made = gan.sample(model, 3, length=LENGTH, seed=0, given=(label, None))
+    each = [
+        gan.sample(model, 3, length=LENGTH, seed=0, given=(np.full(3, k), None)) for k in range(3)
+    ]
     np.testing.assert_allclose(made, [each[k][i] for i, k in enumerate(label)], rtol=1e-6)
     assert np.abs(each[0] - each[1]).max() > 1e-3
 
@@ -142,8 +145,7 @@ def test_a_draw_is_of_the_class_it_is_asked_for():
 def test_scores_measure_as_many_draws_of_the_same_classes_as_there_are_records(classes):
     objective, model = aim(labels=LABELS[:classes]), decoder(classes=classes)
     whole = batch(7, classes=classes)
-    label = getattr(whole, "label", None)
-    made = gan.sample(model, 7, length=LENGTH, seed=3, label=label)
+    made = gan.sample(model, 7, length=LENGTH, seed=3, given=conditions_of(whole))
     signal = getattr(whole, "signal", whole)
     wanted = sets.frechet_distance(sets.features(made, rate=8000), sets.features(signal, rate=8000))
     for size in (7, 4):

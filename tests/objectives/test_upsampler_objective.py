@@ -10,7 +10,7 @@ import pytest
 from scipy.signal import resample_poly
 
 import convt1d
-from apps.data.source import Labelled
+from apps.data.source import Conditioned
 from apps.engine.mesh import make_mesh, place
 from apps.engine.phases import make_phased_step
 from apps.engine.state import init_state
@@ -137,7 +137,7 @@ def test_scores_are_of_what_is_made_of_each_record(labelled):
     whole = signals()
     batches = [whole[:3], whole[3:]]
     if labelled:
-        batches = [Labelled(each, np.zeros(len(each), "i4")) for each in batches]
+        batches = [Conditioned(each, np.zeros(len(each), "i4")) for each in batches]
     found = make().scores(MODEL, batches)
     low = jnp.asarray(low_of(whole))
     made, base = np.asarray(MODEL(low)), np.asarray(MODEL.base(low))

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from apps.data.source import Labelled
+from apps.data.source import Conditioned
 from apps.engine.mesh import make_mesh, place
 from apps.engine.phases import make_phased_step
 from apps.engine.state import init_state
@@ -163,7 +163,7 @@ def test_training_brings_the_spectra_nearer_and_devices_agree(adversary):
 def test_scores_are_of_what_is_made_of_each_record(labelled):
     clips = signals(5, length=300)
     parts = [clips[:3], clips[3:]]
-    given = [Labelled(p, np.zeros(len(p), np.int32)) for p in parts] if labelled else parts
+    given = [Conditioned(p, np.zeros(len(p), np.int32)) for p in parts] if labelled else parts
     found = vocoder.objective(rate=RATE).scores(MODEL, given)
     mel, made = vocoder.vocoded(MODEL, jnp.asarray(clips))
     filled = vocoder.whole_hops(made, HOP)
