@@ -1,6 +1,5 @@
 """From settings to objects: every config builds, on shapes alone, and says what does not fit."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +113,6 @@ def test_every_kind_of_data_builds_both_splits(tmp_path: Path):
             source = build.source(config, split)
             example = source.example(0, None)
             assert example.shape == (source.signal.length, source.signal.channels)
-
-
-def test_a_length_known_only_from_the_data_must_suit_the_hop():
-    config = made(model={**TINY, "strides": [16]})
-    signal = Signal(kind="series", length=24, channels=2)
-    with pytest.raises(ConfigError, match=re.escape("multiple of 16, the product of model.strid")):
-        build.model(config, signal, key=jax.random.key(0))
 
 
 WINDOWED = {

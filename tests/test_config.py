@@ -112,10 +112,9 @@ WRONG = {
         {"data": {"kind": "arrays", "path": "x", "scaling": "standard"}, **L2},
         "model.output=tanh has bounds, and data.scaling=standard has none; take model.output=none",
     ),
-    "hop": (
-        {"data": {"kind": "plucks", "length": 1001}, "model": {"strides": [4, 4, 2]}},
-        "data.length must be a multiple of 32, the product of model.strides [4, 4, 2], got 1001; "
-        "take 992 or 1024, or other strides",
+    "bounds_of_robust": (
+        {"data": {"kind": "arrays", "path": "x", "scaling": "robust"}, **L2},
+        "model.output=tanh has bounds, and data.scaling=robust has none; take model.output=none",
     ),
     "no_strides": ({"model": {"strides": []}}, "model.strides needs at least one number, got []"),
     "channels": (
@@ -179,10 +178,6 @@ WRONG = {
     "dense_bands": (
         {"model": {"bands": 4, "entry": "dense"}},
         "model.bands=4 are of signals of any length, and model.entry=dense makes whole ones",
-    ),
-    "hop_of_bands": (
-        {"data": {"kind": "plucks", "length": 96}, "model": {"bands": 4}},
-        "multiple of 128, the product of model.strides [4, 4, 2] and model.bands 4, got 96; take",
     ),
     "dense_vocoder": (
         {"objective": {"kind": "vocoder"}, "model": {"entry": "dense"}},

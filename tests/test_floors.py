@@ -38,7 +38,9 @@ ROOMS = {
     "apps.user_cache": Room(),
     "apps.supervised": Room(),
     "apps.pictures": Room(packages=(*NUMBERS, "matplotlib", "scipy")),
-    "apps.data": Room(("apps.user_cache",), (*NUMBERS, "scipy", "grain", "soundfile", "soxr")),
+    "apps.data": Room(
+        ("apps.user_cache",), (*NUMBERS, "scipy", "grain", "soundfile", "soxr", "pyarrow")
+    ),
     "apps.metrics": Room(packages=(*NUMBERS, "scipy")),
     "apps.metrics.speech": Room(("apps.metrics",), (*NUMBERS, "soxr", "pesq", "pystoi")),
     "apps.schema": Room(),

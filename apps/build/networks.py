@@ -29,7 +29,6 @@ def model(
     config: Config, signal: Signal, *, key: Key[Array, ""]
 ) -> VAE | Decoder | Conditional | Vocoder | Upsampler:
     """Return the network that is used afterwards, for such signals."""
-    settings.check_length(signal.length, config.model)
     match config.objective:
         case settings.Vae() | settings.VaeGan():
             return _autoencoder(config, signal, key=key)

@@ -39,7 +39,8 @@ def source(config: Config, split: str) -> Source:
             return Arrays(
                 path=data.path, split=split, key=data.key, length=data.length, stride=data.stride,
                 scaling=data.scaling, split_by=data.split_by, missing=data.missing,
-                test_fraction=data.test_fraction, seed=data.seed
+                test_fraction=data.test_fraction, seed=data.seed, date_column=data.date_column,
+                newest_first=data.newest_first
             )  # fmt: skip
 
 

@@ -31,4 +31,3 @@ from apps.config.stored import write as write
 from apps.config.training import AdamW as AdamW
 from apps.config.training import Train as Train
 from apps.config.whole import Config as Config
-from apps.config.whole import check_length as check_length

@@ -157,16 +157,20 @@ class Arrays:
 
     Attributes:
         kind: chooses this data
-        path: the file, npy, npz or csv
+        path: the file, npy, npz, csv or parquet
         key: which array of an npz file; null takes the only one
         length: samples per window of a long series; null takes records as they are
         stride: samples from one window to the next
-        scaling: how channels are scaled, by what the training split holds
+        scaling: how channels are scaled, by what the training split holds, to 0 to 1 (min-max), by
+            mean and deviation (standard), or by median and quartiles (robust)
         split_by: by time the last part is the test split, by window a random one; none holds
             nothing out, so that both splits are everything; null decides
         missing: values that are missing, NaN or an empty cell, are refused, or interpolated in time
         test_fraction: share of the records in the test split
         seed: chooses that share
+        date_column: the column of a csv or parquet that holds dates, which is kept aside; auto
+            takes the first if it holds dates, null has none
+        newest_first: whether a long series without dates begins with its newest row
     """
 
     kind: Literal["arrays"] = "arrays"
@@ -174,11 +178,13 @@ class Arrays:
     key: str | None = None
     length: int | None = None
     stride: int = 1
-    scaling: Literal["min-max", "standard", "none"] = "min-max"
+    scaling: Literal["min-max", "standard", "robust", "none"] = "min-max"
     split_by: Literal["time", "window", "none"] | None = None
     missing: Literal["refuse", "interpolate"] = "refuse"
     test_fraction: float = 0.1
     seed: int = 0
+    date_column: str | None = "auto"
+    newest_first: bool = False
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "stride")

@@ -50,8 +50,6 @@ class Config:
                 f"train.accumulate={self.train.accumulate} sees it in parts; set one of them to "
                 f"its default"
             )
-        if self.data.length is not None:
-            check_length(self.data.length, self.model)
 
 
 def _check_data(config: Config) -> None:
@@ -72,9 +70,10 @@ def _check_data(config: Config) -> None:
                 f"data.{name}={given} are of use to objective=vae, vae_gan and gan, and "
                 f"{objective.kind} takes none; take data.{name}={none}"
             )
-    if isinstance(data, Arrays) and data.scaling == "standard" and config.model.output != "none":
+    scaling = data.scaling if isinstance(data, Arrays) else "none"
+    if scaling in ("standard", "robust") and config.model.output != "none":
         raise ConfigError(
-            f"model.output={config.model.output} has bounds, and data.scaling=standard has none; "
+            f"model.output={config.model.output} has bounds, and data.scaling={scaling} has none; "
             f"take model.output=none or data.scaling=min-max"
         )
 
@@ -107,20 +106,4 @@ def _check_model(config: Config) -> None:
         raise ConfigError(
             f"model.entry=dense makes a whole signal of one latent, and objective="
             f"{objective.kind} signals of any length; take model.entry=conv"
-        )
-
-
-def check_length(length: int, model: Model) -> None:
-    """Refuse records whose length does not hold a whole number of latents.
-
-    Raises:
-        ConfigError: With the nearest lengths that would do.
-    """
-    if model.entry == "conv" and length % model.hop:
-        shorter = length - length % model.hop
-        bands = f" and model.bands {model.bands}" if model.bands > 1 else ""
-        near = " or ".join(str(each) for each in (shorter, shorter + model.hop) if each)
-        raise ConfigError(
-            f"data.length must be a multiple of {model.hop}, the product of model.strides "
-            f"{list(model.strides)}{bands}, got {length}; take {near}, or other strides"
         )

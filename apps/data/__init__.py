@@ -4,6 +4,8 @@ from apps.data.array_files import read_table as read_table
 from apps.data.arrays import Arrays as Arrays
 from apps.data.audio_folder import AudioFolder as AudioFolder
 from apps.data.checks import FileError as FileError
+from apps.data.dates import Dates as Dates
+from apps.data.files import read_series as read_series
 from apps.data.files import read_signal as read_signal
 from apps.data.files import write_signal as write_signal
 from apps.data.loader import Loader as Loader

@@ -1,5 +1,6 @@
-"""Arrays and tables on disk (npy, npz, csv): numbers only, never a pickle."""
+"""Arrays and tables on disk (npy, npz, csv, parquet): numbers only, never a pickle."""
 
+import logging
 import math
 import os
 import zipfile
@@ -9,11 +10,17 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy_format
 
-from apps.data.checks import FileError, why
-from apps.data.csv_files import read_csv
+from apps.data.checks import FileError, shown, why
+from apps.data.csv_files import AUTO, read_csv
+from apps.data.dates import order, spacing
+from apps.data.memory import memory
+from apps.data.notices import tell_once
+from apps.data.parquet_files import read_parquet
 from apps.data.table import Table
 
-ARRAY_SUFFIXES = (".npy", ".npz", ".csv")
+ARRAY_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
+WRITTEN_SUFFIXES = (".npy", ".npz", ".csv")
+_LOG = logging.getLogger(__name__)
 # Version 3 is for names of fields, which arrays of numbers have none of.
 _READ_HEADER = {
     (1, 0): npy_format.read_array_header_1_0,
@@ -22,20 +29,29 @@ _READ_HEADER = {
 
 
 def read_table(
-    path: str | os.PathLike[str], *, key: str | None = None, keep_missing: bool = False
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    keep_missing: bool = False,
+    date_column: str | None = AUTO,
+    newest_first: bool = False,
 ) -> Table:
-    """Read a file whole; integers become floats, any byte order will do.
+    """Read a file whole; integers become floats, any byte order will do; rows are in time order.
 
     Args:
-        path: `.npy`, `.npz` or `.csv` (commas; a first line that is not all numbers is the
-            columns' names; every other line is one row). Missing is what is NaN, and in a csv
-            also an empty cell, `NA`, `N/A`, `null`, `none` and `?`.
+        path: `.npy`, `.npz`, `.parquet` or `.csv` (commas; a first line that is not all numbers
+            is the columns' names; every other line is one row). Missing is what is NaN, in a
+            parquet a null, and in a csv also an empty cell, `NA`, `N/A`, `null`, `none` and `?`.
         key: Which array of an npz; None takes the only one.
         keep_missing: Leave NaN where values are missing; otherwise they are refused.
+        date_column: The column of a csv or parquet that holds dates, which is kept aside; 'auto'
+            takes the first one if it does, None none. Rows whose dates fall are turned around,
+            which is told, as gaps in the dates are.
+        newest_first: Turn the rows of a file without dates around.
 
     Raises:
         FileError: If it cannot be read, holds objects, text, infinities, missing values, nothing
-            at all, or rows of different lengths. Names the place.
+            at all, rows of different lengths, or dates in no order. Names the place.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in ARRAY_SUFFIXES:
@@ -44,7 +60,12 @@ def read_table(
         raise FileError(path, "no such file")
     if not os.path.isfile(path):
         raise FileError(path, "is a folder or a device, not a file")
-    table = read_csv(path) if suffix == ".csv" else Table(_read_array(path, key))
+    if suffix == ".csv":
+        table = read_csv(path, date_column=date_column)
+    elif suffix == ".parquet":
+        table = read_parquet(path, date_column=date_column)
+    else:
+        table = Table(_read_array(path, key))
     if table.values.size == 0:
         raise FileError(path, f"is empty (shape {table.values.shape})")
     infinite = np.isinf(table.values)
@@ -53,6 +74,39 @@ def read_table(
         raise FileError(path, f"{table.place(at)} is {table.values[tuple(at)]}, not finite")
     if not keep_missing and (what := table.missing()):
         raise FileError(path, f"{what}: fill in what is missing first")
+    return _in_time_order(path, table, newest_first=newest_first)
+
+
+def _in_time_order(path: str | os.PathLike[str], table: Table, *, newest_first: bool) -> Table:
+    """The table with its last row the newest one, after a word about its dates."""
+    dates = table.dates
+    if dates is None:
+        if newest_first and table.values.ndim == 3:
+            raise FileError(path, "holds ready-made windows, which data.newest_first cannot turn")
+        return table.turned() if newest_first else table
+    falls, against = order(dates.stamps)
+    if against is not None:
+        assert table.lines is not None
+        way = "fall" if falls else "rise"
+        raise FileError(
+            path,
+            f"{table.line} {table.lines[against]}: {dates.texts[against]} comes after "
+            f"{dates.texts[against - 1]}, where dates {way} otherwise: sort the rows by date",
+        )
+    if newest_first and not falls:
+        raise FileError(
+            path, f"its dates rise, from {dates.texts[0]} to {dates.texts[-1]}: leave "
+            "data.newest_first out"
+        )  # fmt: skip
+    table = table.turned() if falls else table
+    assert table.dates is not None
+    name = f" ({dates.name})" if dates.name else ""
+    turned = ", newest first, and turned to time order" if falls else ""
+    tell_once(
+        _LOG,
+        f"{shown(os.fspath(path))}: column {dates.place + 1}{name} holds dates and is kept "
+        f"aside{turned}: {shown(spacing(table.dates))}",
+    )
     return table
 
 
@@ -100,10 +154,10 @@ def _read_npy(path: str | os.PathLike[str], file: IO[bytes], size: int) -> np.nd
     promised, held = count * dtype.itemsize, size - file.tell()
     if promised > held:
         raise FileError(path, f"is cut off: {promised} bytes are promised and {held} are there")
-    if 8 * count > (memory := _memory()):
+    if 8 * count > (there := memory()):
         raise FileError(
             path, f"unpacks to {8 * count / 2**30:.3g} GiB, more than the memory of this machine "
-            f"({memory / 2**30:.3g} GiB)"
+            f"({there / 2**30:.3g} GiB)"
         )  # fmt: skip
     file.seek(0)
     return npy_format.read_array(file, allow_pickle=False)
@@ -120,14 +174,6 @@ def _version(path: str | os.PathLike[str], file: IO[bytes]) -> tuple[int, int]:
             path, "is not an array of numbers as numpy saves them; pickles are never loaded"
         )
     return version
-
-
-def _memory() -> float:
-    """Bytes of memory in this machine; infinity where the system does not say."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return math.inf
 
 
 def _choose_key(path: str | os.PathLike[str], keys: list[str], key: str | None) -> str:

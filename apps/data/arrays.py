@@ -2,22 +2,22 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
-from numpy.lib.stride_tricks import sliding_window_view
 
 from apps.data.array_files import read_table
 from apps.data.checks import SPLITS, FileError, check_choice, check_fraction, check_whole
+from apps.data.csv_files import AUTO
+from apps.data.dates import Dates
 from apps.data.missing import CHOICES, WhollyMissingError, interpolate
 from apps.data.notices import tell_once
 from apps.data.scaling import Scaling
 from apps.data.source import Example, Signal
+from apps.data.splits import SPLIT_BY, Part, cut, pick, pieces
 from apps.data.table import Table
 
-SPLIT_BY = ("time", "window", "none")
 _NOTHING_HELD_OUT = (
     "nothing is held out, the test split is all that is trained on, and no score tells memory "
     "from skill"
@@ -25,19 +25,12 @@ _NOTHING_HELD_OUT = (
 _LOG = logging.getLogger(__name__)
 
 
-class _Part(NamedTuple):
-    """One split: its windows, where each begins in the file, and the rows they are made of."""
-
-    windows: Float64[np.ndarray, "windows length channels"]
-    starts: Sequence[int]
-    rows: Float64[np.ndarray, "rows channels"]
-
-
 class Arrays:
     """Windows of an array file, scaled by what the training split holds.
 
-    An array [N, L, C] is N ready-made windows. An array [T, C] or [T], or a csv with a row for
-    each time step, is one series, cut into windows of `length` at every `stride`-th step.
+    An array [N, L, C] is N ready-made windows. An array [T, C] or [T], or a csv or parquet with a
+    row for each time step, is one series, cut into windows of `length` at every `stride`-th step.
+    A column of dates is kept aside and names the windows; no model sees it.
 
     Except by 'none', the splits never share a value of one series:
 
@@ -50,13 +43,14 @@ class Arrays:
       so. So the published tables of generated series are made, whose scores compare sets.
 
     Args:
-        path: `.npy`, `.npz` or `.csv`.
+        path: `.npy`, `.npz`, `.csv` or `.parquet`.
         split: 'train' or 'test'.
         key: Which array of an npz; None takes the only one.
         length: Time steps of a window; ready-made windows have their own, and may only repeat it.
         stride: Time steps from one window's beginning to the next one's.
-        scaling: 'min-max' (to [0, 1]), 'standard' (mean 0, deviation 1) or 'none', channel by
-            channel, fitted on the training split; test values may lie outside.
+        scaling: 'min-max' (to [0, 1]), 'standard' (mean 0, deviation 1), 'robust' (median 0,
+            interquartile range 1) or 'none', channel by channel, fitted on the training split;
+            test values may lie outside.
         split_by: 'time', 'window' or 'none'; None means by time for one series, by window for
             ready-made ones.
         missing: 'refuse' what is missing (NaN; in a csv also an empty cell, NA, null or ?), or
@@ -66,6 +60,9 @@ class Arrays:
             many values were filled in.
         test_fraction: The part held out; by 'none' it has no use.
         seed: Of the random choice.
+        date_column: The name of a column of dates; 'auto' takes the first one if it holds dates,
+            None has none. Dates that fall are turned around, so that the last part is the newest.
+        newest_first: The same for one series without dates, of which nothing says so.
 
     Raises:
         FileError: If the file cannot be read, has not two or three axes, or has missing values
@@ -86,6 +83,8 @@ class Arrays:
         missing: str = "refuse",
         test_fraction: float = 0.1,
         seed: int = 0,
+        date_column: str | None = AUTO,
+        newest_first: bool = False,
     ):
         check_choice("split", split, SPLITS)
         check_fraction("test_fraction", test_fraction)
@@ -98,22 +97,25 @@ class Arrays:
         check_choice("missing", missing, CHOICES)
         if split_by == "none":
             tell_once(_LOG, f"{path}: data.split_by=none: {_NOTHING_HELD_OUT}")
-        table = read_table(path, key=key, keep_missing=True)
+        table = read_table(
+            path, key=key, keep_missing=True, date_column=date_column, newest_first=newest_first
+        )
         values, rank = table.values, table.values.ndim
         length = _window_length(path, values, length)
         by = split_by or ("window" if rank == 3 else "time")
         if gaps := table.missing():
             if missing == "refuse":
                 raise FileError(path, f"{gaps}; data.missing=interpolate fills in what is missing")
-            _fill(path, table, list(_pieces(values, length, stride, by, test_fraction)))
+            _fill(path, table, list(pieces(values, length, stride, by, test_fraction)))
         if rank == 3:
-            parts = _pick(values, range(len(values)), by, test_fraction, seed)
+            parts = pick(values, range(len(values)), by, test_fraction, seed)
         else:
             series = values.reshape(len(values), -1)  # [time, channels]
-            parts = _cut(series, length, stride, by, test_fraction, seed)
+            parts = cut(series, length, stride, by, test_fraction, seed)
         _check_parts(path, parts, values, length, stride, test_fraction)
         self._scaling = Scaling.fit(scaling, parts["train"].rows)
         self._windows, self._starts = parts[split].windows, parts[split].starts
+        self._dates = table.dates
         self._label = f"{os.path.basename(path)} {'window' if rank == 3 else 'row'}"
         self.signal = Signal(
             kind="series",
@@ -127,8 +129,18 @@ class Arrays:
         return len(self._starts)
 
     def name(self, index: int) -> str:
-        """`stock.npz window 7`, or `stock.csv row 7` by the window's first row; from 0."""
-        return f"{self._label} {self._starts[index]}"
+        """`stock.npz window 7`, or `stock.csv row 7` by the window's first row; from 0.
+
+        With dates, `stock.csv row 7, 2024-01-31`; rows are counted in time order.
+        """
+        start = self._starts[index]
+        when = "" if self._dates is None else f", {self._dates.texts[start]}"
+        return f"{self._label} {start}{when}"
+
+    def dates(self, index: int) -> Dates | None:
+        """When the rows of one window were, where the file says it."""
+        start = self._starts[index]
+        return self._dates and self._dates.part(slice(start, start + self.signal.length))
 
     def example(self, index: int, rng: np.random.Generator | None = None) -> Example:
         """One window, scaled; `rng` is not used (nothing to crop)."""
@@ -154,25 +166,6 @@ def _window_length(path: str | os.PathLike[str], values: np.ndarray, length: int
     return length
 
 
-def _pieces(
-    values: np.ndarray, length: int, stride: int, by: str, fraction: float
-) -> Iterator[tuple[str, Float64[np.ndarray, "time channels"]]]:
-    """What belongs together in time and to one split, as views that can be written."""
-    if values.ndim == 3:
-        yield from ((f"window {place}", window) for place, window in enumerate(values))
-        return
-    series = values.reshape(len(values), -1)
-    if by == "window" and stride >= length:
-        for start in range(0, len(series) - length + 1, stride):
-            yield f"rows {start} to {start + length - 1}", series[start : start + length]
-    elif by == "none":
-        yield "the series", series
-    elif by == "time":
-        border = _border(len(series), fraction)
-        yield "the training split", series[:border]
-        yield "the test split", series[border:]
-
-
 def _fill(
     path: str | os.PathLike[str],
     table: Table,
@@ -192,14 +185,9 @@ def _fill(
         tell_once(_LOG, f"{path}: {values} were missing and are interpolated")
 
 
-def _border(rows: int, fraction: float) -> int:
-    """The first row of the test split."""
-    return rows - round(fraction * rows)
-
-
 def _check_parts(
     path: str | os.PathLike[str],
-    parts: dict[str, _Part],
+    parts: dict[str, Part],
     values: np.ndarray,
     length: int,
     stride: int,
@@ -213,69 +201,3 @@ def _check_parts(
                 f"stride={stride}, test_fraction={fraction}; take a shorter length or another "
                 "fraction"
             )
-
-
-def _cut(
-    series: Float64[np.ndarray, "time channels"],
-    length: int,
-    stride: int,
-    by: str,
-    fraction: float,
-    seed: int,
-) -> dict[str, _Part]:
-    """The windows of each split of one series."""
-    if by == "none":
-        windows = _windows(series, length, stride)
-        whole = _Part(windows, range(0, len(windows) * stride, stride), series)
-        return dict.fromkeys(SPLITS, whole)
-    if by == "window":
-        if stride < length:
-            raise ValueError(
-                f"split_by='window' with stride={stride} below length={length}: overlapping "
-                "windows would show the training split what is held out; use split_by='time' or "
-                f"a stride of at least {length}"
-            )
-        windows = _windows(series, length, stride)
-        starts = range(0, len(windows) * stride, stride)
-        return _pick(windows, starts, by, fraction, seed)
-    border = _border(len(series), fraction)
-    parts = {}
-    for split, first, rows in (("train", 0, series[:border]), ("test", border, series[border:])):
-        windows = _windows(rows, length, stride)
-        parts[split] = _Part(windows, range(first, first + len(windows) * stride, stride), rows)
-    return parts
-
-
-def _windows(
-    rows: Float64[np.ndarray, "time channels"], length: int, stride: int
-) -> Float64[np.ndarray, "windows length channels"]:
-    """Every `stride`-th window, as a view that takes no memory."""
-    if len(rows) < length:
-        return np.empty((0, length, rows.shape[1]))
-    return sliding_window_view(rows, length, axis=0)[::stride].swapaxes(1, 2)
-
-
-def _pick(
-    windows: Float64[np.ndarray, "windows length channels"],
-    starts: Sequence[int],
-    by: str,
-    fraction: float,
-    seed: int,
-) -> dict[str, _Part]:
-    """Each split's windows: the last ones are held out, random ones, or none at all."""
-    count = len(windows)
-    if by == "none":
-        rows = windows.reshape(-1, windows.shape[2])
-        return dict.fromkeys(SPLITS, _Part(windows, starts, rows))
-    order = np.arange(count) if by == "time" else np.random.default_rng(seed).permutation(count)
-    held_out = min(max(1, round(fraction * count)), count)
-    chosen = {
-        "train": np.sort(order[: count - held_out]),
-        "test": np.sort(order[count - held_out :]),
-    }
-    parts = {}
-    for split, places in chosen.items():
-        picked = windows[places]
-        rows = picked.reshape(-1, picked.shape[2])
-        parts[split] = _Part(picked, [starts[place] for place in places], rows)
-    return parts

@@ -1,5 +1,7 @@
 """Signals a person hands in and takes away: one file, one signal."""
 
+import csv
+import dataclasses
 import logging
 import os
 from pathlib import Path
@@ -8,9 +10,12 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from apps.data.array_files import ARRAY_SUFFIXES, read_table
+from apps.data.array_files import ARRAY_SUFFIXES, WRITTEN_SUFFIXES, read_table
 from apps.data.audio import examine, read_frames, resample
 from apps.data.checks import FileError, check_positive, check_whole
+from apps.data.csv_files import AUTO
+from apps.data.dates import Dates
+from apps.data.table import Table
 
 # How sound is written, by ending: libsndfile's format, and the encoding if none is asked for.
 _WRITTEN = {
@@ -26,6 +31,7 @@ _WRITTEN = {
     ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
+_MOST_DIGITS = "%.9g"  # brings every float32 back exactly
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,8 +45,8 @@ def read_signal(
     """A whole signal from a sound file, or from an array file of one series.
 
     Args:
-        path: Sound in any format libsndfile reads; or `.npy`, `.npz` (one array), `.csv` with
-            a series [time, channels] or [time], in its own units.
+        path: Sound in any format libsndfile reads; or `.npy`, `.npz` (one array), `.csv`,
+            `.parquet` with a series [time, channels] or [time], in its own units.
         rate: Sound is resampled to it; None keeps the file's. A series has none: not used.
         channels: 1 mixes sound; otherwise, and for a series, the file must have as many. None
             takes what is there.
@@ -56,7 +62,7 @@ def read_signal(
     if peak is not None:
         check_positive("peak", peak)
     if Path(path).suffix.lower() in ARRAY_SUFFIXES:
-        return _read_series(path, channels)
+        return read_series(path, channels=channels).values.astype(np.float32)
     info = examine(path)
     sound = read_frames(path, start=0, count=info.frames, channels=channels)
     sound = resample(sound, info.rate, rate or info.rate)
@@ -73,6 +79,8 @@ def write_signal(
     *,
     subtype: str | None = None,
     columns: tuple[str, ...] = (),
+    dates: Dates | None = None,
+    exact: bool = False,
 ) -> None:
     """Write sound or a series; the ending says which, and missing folders are made.
 
@@ -85,6 +93,8 @@ def write_signal(
             means 16 bits where the format has them. Sound beyond ±1 is clipped by all but
             'FLOAT' and 'DOUBLE', with a warning in the log.
         columns: The first line of a csv.
+        dates: The first column of a csv, one for each row.
+        exact: Whether a csv brings every float64 back, and not only every float32.
 
     Raises:
         FileError: If the ending is not one of these, the format does not take the rate, the
@@ -93,8 +103,8 @@ def write_signal(
     """
     array = np.asarray(array)
     suffix = Path(path).suffix.lower()
-    if suffix not in _WRITTEN and suffix not in ARRAY_SUFFIXES:
-        known = ", ".join([*_WRITTEN, *ARRAY_SUFFIXES])
+    if suffix not in _WRITTEN and suffix not in WRITTEN_SUFFIXES:
+        known = ", ".join([*_WRITTEN, *WRITTEN_SUFFIXES])
         raise FileError(path, f"{suffix or 'no ending'} cannot be written; choose one of {known}")
     if not np.isfinite(array).all():
         raise ValueError(f"the signal for {os.fspath(path)} has NaN or infinite values")
@@ -108,15 +118,28 @@ def write_signal(
     elif suffix == ".npz":
         np.savez(path, data=array)
     elif suffix == ".csv":
-        _write_csv(path, array, columns)
+        _write_csv(path, array, columns, dates, exact=exact)
     else:
         _write_sound(path, array, rate, subtype, *_WRITTEN[suffix])
 
 
-def _read_series(
-    path: str | os.PathLike[str], channels: int | None
-) -> Float32[np.ndarray, "time channels"]:
-    values = read_table(path).values
+def read_series(
+    path: str | os.PathLike[str],
+    *,
+    channels: int | None,
+    date_column: str | None = AUTO,
+    newest_first: bool = False,
+    keep_missing: bool = False,
+) -> Table:
+    """One series [time, channels] in time order, with its dates; see `read_table`.
+
+    Raises:
+        FileError: If the file cannot be used, or has another number of channels.
+    """
+    table = read_table(
+        path, keep_missing=keep_missing, date_column=date_column, newest_first=newest_first
+    )
+    values = table.values
     if values.ndim not in (1, 2):
         raise FileError(
             path, f"has the shape {values.shape}, where one series [time, channels] is meant"
@@ -124,15 +147,32 @@ def _read_series(
     series = values.reshape(len(values), -1)
     if channels is not None and series.shape[1] != channels:
         raise FileError(path, f"has {series.shape[1]} channels where channels={channels}")
-    return series.astype(np.float32)
+    return dataclasses.replace(table, values=series)
 
 
-def _write_csv(path: str | os.PathLike[str], array: np.ndarray, columns: tuple[str, ...]) -> None:
+def _write_csv(
+    path: str | os.PathLike[str],
+    array: np.ndarray,
+    columns: tuple[str, ...],
+    dates: Dates | None,
+    *,
+    exact: bool,
+) -> None:
     table = array.reshape(len(array), -1)
     if columns and len(columns) != table.shape[1]:
         raise ValueError(f"{len(columns)} columns are named and the signal has {table.shape[1]}")
-    # Nine digits bring every float32 back exactly.
-    np.savetxt(path, table, delimiter=",", fmt="%.9g", header=",".join(columns), comments="")
+    if dates is not None and len(dates) != len(table):
+        raise ValueError(f"{len(dates)} dates are given and the signal has {len(table)} rows")
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        if columns:
+            rows.writerow(columns if dates is None else (dates.name, *columns))
+        if dates is None and not exact:
+            np.savetxt(file, table, delimiter=",", fmt=_MOST_DIGITS)
+            return
+        for place, values in enumerate(table.tolist()):
+            date = () if dates is None else (dates.texts[place],)
+            rows.writerow((*date, *(repr(v) if exact else _MOST_DIGITS % v for v in values)))
 
 
 def _write_sound(

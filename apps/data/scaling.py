@@ -10,7 +10,7 @@ from jaxtyping import Float64
 
 from apps.data.checks import check_choice
 
-KINDS = ("none", "min-max", "standard")
+KINDS = ("none", "min-max", "standard", "robust")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Scaling:
     """scaled = (x − offset) / factor, channel by channel.
 
     Attributes:
-        kind: 'none', 'min-max' (the fitted rows cover [0, 1]) or 'standard' (mean 0, deviation 1).
+        kind: 'none', 'min-max' (the fitted rows cover [0, 1]), 'standard' (mean 0, deviation 1) or
+            'robust' (median 0, interquartile range 1), which few outliers do not move.
         offset: One number per channel, in the data's units.
         factor: One number per channel, in the data's units, never 0.
     """
@@ -45,7 +46,8 @@ class Scaling:
         """The scaling of `kind` that these rows ask for.
 
         A channel that never changes keeps the factor 1, so that it comes out as a constant 0
-        and not as a division by 0.
+        and not as a division by 0. One most of whose values are equal has no interquartile range;
+        'robust' then takes its deviation.
         """
         check_choice("scaling", kind, KINDS)
         channels = rows.shape[1]
@@ -53,8 +55,11 @@ class Scaling:
             offset, factor = np.zeros(channels), np.ones(channels)
         elif kind == "min-max":
             offset, factor = rows.min(0), np.ptp(rows, axis=0)
-        else:
+        elif kind == "standard":
             offset, factor = rows.mean(0), rows.std(0)
+        else:
+            low, offset, high = np.quantile(rows, (0.25, 0.5, 0.75), axis=0)
+            factor = np.where(high > low, high - low, rows.std(0))
         factor = np.where(factor > 0, factor, 1.0)
         return cls(kind, tuple(offset.tolist()), tuple(factor.tolist()))
 

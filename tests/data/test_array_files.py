@@ -46,7 +46,11 @@ def test_one_row_is_a_table(tmp_path):
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 values where 2 are expected"),
         ("a,b\n1,2\n1,\n", r"line 3: column 2 \(b\) is missing: fill in"),
         ("1,2\n1,x\n", "line 2: column 2 holds 'x', not a number"),
-        ("date,b\n2020-01-01,2\n", r"line 2: column 1 \(date\) holds '2020-01-01', not a number"),
+        (
+            "b,date\n2,2020-01-01\n",
+            r"line 2: column 2 \(date\) holds '2020-01-01', not a number; "
+            "data.date_column names the column of dates",
+        ),
         ("a,b,c\n1,2\n3,4\n", "names 3 columns and has 2"),
         ("a,b\n1,2\n1,nan\n", r"line 3: column 2 \(b\) is missing"),
         ("1,2\n1,inf\n", r"line 2: column 2 is inf, not finite"),

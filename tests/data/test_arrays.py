@@ -125,6 +125,33 @@ def test_scaling_is_fitted_on_the_training_split_and_undone_by_the_signal(
             )
 
 
+@pytest.mark.parametrize("scaling", ["min-max", "standard", "robust"])
+@pytest.mark.parametrize("options", [{}, {"split_by": "window", "stride": 5}])
+def test_no_value_of_the_test_split_enters_the_scaling_or_a_training_example(
+    tmp_path, scaling, options
+):
+    """Values a million times as large in the test rows leave the training split as it is."""
+    values = np.random.default_rng(0).normal(size=(100, 2))
+    path = tmp_path / "a.npy"
+    numbered = values.copy()
+    numbered[:, 0] = np.arange(100)
+    np.save(path, numbered)
+    arguments = {"path": path, "length": 5, "seed": 3, **options}
+    test = Arrays(**arguments, split="test", scaling="none")
+    held_out = np.unique(np.array(rows(test)))
+    assert 0 < len(held_out) < 20
+    made = []
+    for factor in (1.0, 1e6):
+        changed = values.copy()
+        changed[held_out] *= factor
+        np.save(path, changed)
+        source = Arrays(**arguments, split="train", scaling=scaling)
+        examples = np.stack([source.example(i) for i in range(len(source))])
+        made.append((source.signal.scaling, examples))
+    assert made[0][0] == made[1][0] is not None
+    np.testing.assert_array_equal(made[0][1], made[1][1])
+
+
 @pytest.mark.parametrize("dtype", [">f8", ">i4", "<f4", "u1", "bool", "<f2"])
 def test_numbers_of_any_kind_and_byte_order_are_read(tmp_path, dtype):
     values = (np.arange(80).reshape(40, 2) % 2).astype(dtype)

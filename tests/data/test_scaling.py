@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from apps.data import Scaling
 
 ROWS = np.random.default_rng(0).normal([5.0, -1e6, 0.0], [2.0, 1e5, 1e-3], (200, 3))
 
 
-@pytest.mark.parametrize("kind", ["none", "min-max", "standard"])
+@pytest.mark.parametrize("kind", ["none", "min-max", "standard", "robust"])
 def test_unscale_undoes_scale_also_after_json(kind):
     scaling = Scaling.fit(kind, ROWS)
     restored = Scaling.from_dict(json.loads(json.dumps(scaling.to_dict())))
@@ -29,12 +30,27 @@ def test_each_kind_does_what_its_name_says():
     np.testing.assert_array_equal(Scaling.fit("none", ROWS).scale(ROWS), ROWS)
 
 
-@pytest.mark.parametrize("kind", ["min-max", "standard"])
+@pytest.mark.parametrize("kind", ["min-max", "standard", "robust"])
 def test_a_constant_channel_becomes_zero(kind):
     rows = np.full((5, 1), 7.0)
     scaling = Scaling.fit(kind, rows)
     np.testing.assert_array_equal(scaling.scale(rows), 0)
     np.testing.assert_array_equal(scaling.unscale(scaling.scale(rows)), rows)
+
+
+def test_robust_scaling_is_that_of_median_and_quartiles_which_outliers_do_not_move():
+    scaled = Scaling.fit("robust", ROWS).scale(ROWS)
+    np.testing.assert_allclose(np.median(scaled, 0), 0, atol=1e-12)
+    np.testing.assert_allclose(stats.iqr(scaled, axis=0), 1, rtol=1e-12)
+    outliers = ROWS.copy()
+    outliers[np.argmax(ROWS[:, 0]), 0] = 1e9
+    assert Scaling.fit("robust", outliers) == Scaling.fit("robust", ROWS)
+
+
+def test_a_channel_that_mostly_rests_is_scaled_by_its_deviation():
+    rows = np.zeros((100, 1))
+    rows[::10] = 1e6
+    assert Scaling.fit("robust", rows).factor == (rows.std(),)
 
 
 def test_wrong_scalings_are_refused():

@@ -113,12 +113,17 @@ BAD = [
      "names 3 columns and has 2"),
     ("a csv with text", "a.csv", text("a,b\n1,2\n1,high\n" + ROWS),
      r"line 3: column 2 \(b\) holds 'high', not a number"),
-    ("a csv with dates", "a.csv", text("date,b\n2020-01-01,2\n" + ROWS),
-     r"line 2: column 1 \(date\) holds '2020-01-01', not a number"),
+    ("a csv with dates in its second column", "a.csv", text("a,b\n2,2020-01-01\n" + ROWS),
+     r"line 2: column 2 \(b\) holds '2020-01-01', not a number; data\.date_column names .*"),
+    ("a csv with dates in no order", "a.csv",
+     text("date,b\n2020-01-02,2\n2020-01-01,2\n2020-01-03,2\n"),
+     "line 3: 2020-01-01 comes after 2020-01-02, where dates rise otherwise: sort the rows .*"),
+    ("a csv with dates and numbers in one column", "a.csv", text("date,b\n2020-01-02,2\n" + ROWS),
+     r"column 1 \(date\) holds '0', not a date of one form with the others: write dates as .*"),
     ("a csv with semicolons", "a.csv", text("a;b\n1;2\n3;4\n"),
      r"line 2: column 1 \(a;b\) holds '1;2', not a number; values are separated by commas"),
     ("a csv with a cell of a million letters", "a.csv", text("a,b\n1," + "x" * 10**6 + "\n"),
-     "after line 1: field larger than field limit.*"),
+     "after line 2: field larger than field limit.*"),
     ("a csv with an empty cell", "a.csv", text("a,b\n1,2\n,2\n" + ROWS),
      r"line 3: column 1 \(a\) is missing; data\.missing=interpolate fills in what is missing"),
     ("a csv with nan, NA, null and ?", "a.csv", text("1,nan\nNA,2\n3,null\n?,5\n" + ROWS),
@@ -173,7 +178,8 @@ BAD = [
      "key='data' is not in it; it holds 'x', 'y'"),
     ("a folder called npy", "a.npy", lambda path: path.mkdir(), "is a folder or a device, .*"),
     ("no file", "a.npy", lambda path: None, "no such file"),
-    ("another ending", "a.xlsx", text("1,2"), r"\.xlsx is not one of \.npy, \.npz, \.csv"),
+    ("another ending", "a.xlsx", text("1,2"),
+     r"\.xlsx is not one of \.npy, \.npz, \.csv, \.parquet"),
 ]  # fmt: skip
 
 
@@ -213,7 +219,7 @@ def test_what_unpacks_to_more_than_the_memory_is_not_unpacked(tmp_path, told, mo
     path = tmp_path / "a.npz"
     np.savez_compressed(path, data=np.zeros((1 << 20, 1), np.uint8))
     assert path.stat().st_size < 5000
-    monkeypatch.setattr(array_files, "_memory", lambda: 2.0**22)
+    monkeypatch.setattr(array_files, "memory", lambda: 2.0**22)
     said = r"a\.npz: unpacks to 0\.00781 GiB, more than the memory of this machine \(0\.00391 GiB\)"
     with pytest.raises(FileError, match=said):
         Arrays(path=path, split="train", length=4)
