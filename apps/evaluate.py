@@ -104,7 +104,15 @@ def evaluate(wanted: Evaluate) -> int:
     except OSError as error:
         raise ConfigError(f"output={path} cannot be written: {error}") from error
     console.print(f"saved to {path}", markup=False)
+    if path.resolve().parent == wanted.run.resolve() and (report := _report(wanted.run)):
+        console.print(f"shown in {report}", markup=False)
     return 0
+
+
+def _report(run: Path) -> Path | None:
+    from apps import pages
+
+    return pages.attempt(lambda: pages.write_run(run))
 
 
 def measure(

@@ -1,11 +1,12 @@
 """Make signals with a trained run: `python -m apps.generate run=runs/NAME mode=sample`."""
 
 import sys
+from typing import Any
 
 from apps import command_line, config
 from apps.manual import Door
 from apps.modes.wanted import Generate, settled
-from apps.schema import ConfigError, nearest
+from apps.schema import ConfigError, nearest, settings, to_dict
 
 DOOR = Door(
     command="python -m apps.generate",
@@ -47,7 +48,7 @@ def generate(wanted: Generate) -> int:
     wanted = settled(wanted, config.load(wanted.run))
     from rich.console import Console
 
-    from apps import build
+    from apps import build, pages
     from apps.engine import compilation, memory
     from apps.modes import interpolate, reconstruct, sample, upsample, vocode
 
@@ -69,9 +70,20 @@ def generate(wanted: Generate) -> int:
     except (ValueError, OSError) as error:  # a signal that is not finite is no file either
         raise ConfigError(str(error)) from error
     console.print(f"made with {wanted.run}, step {run.step}, {wanted.weights} weights:")
-    for path in files:
+    asked = to_dict(wanted)
+    report = pages.attempt(
+        lambda: pages.write_generated(
+            folder, files, run=wanted.run, step=run.step, settings=asked, defaults=defaults()
+        )
+    )
+    for path in [*([report] if report else []), *files]:
         console.print(f"  {path}")
     return 0
+
+
+def defaults() -> dict[str, Any]:
+    """What each setting is where nothing is asked for."""
+    return {each.key: each.default for each in settings(Generate)}
 
 
 if __name__ == "__main__":

@@ -25,20 +25,27 @@ def introduce(
     mesh: "Mesh",
 ) -> None:
     """Say on what a run stands: versions, devices, seed, config, data."""
-    names = ("convt1d", "jax", "equinox", "optax", "orbax-checkpoint")
-    versions = " · ".join(f"{name} {version(name)}" for name in names)
     signal = records[0].signal
     rate = f" at {signal.rate} Hz" if signal.rate else ""
-    device = mesh.devices.flat[0]
     rows = {
-        "versions": f"{versions} · Python {platform.python_version()}",
-        "devices": f"{mesh.size} × {device.device_kind}{shared(mesh)}",
+        **stands_on(mesh),
         "config": f"{config.digest(wanted)}, seed {wanted.train.seed}",
         "data": f"{wanted.data.kind}: {len(records[0])} records to train on and "
         f"{len(records[1])} to test, {signal.length} samples × {signal.channels}{rate}",
     }
     for name, text in rows.items():
         console.print(f"[bold]{name:<9}[/bold]{text}", highlight=False, soft_wrap=True)
+
+
+def stands_on(mesh: "Mesh") -> dict[str, str]:
+    """Name versions and devices."""
+    names = ("convt1d", "jax", "equinox", "optax", "orbax-checkpoint")
+    versions = " · ".join(f"{name} {version(name)}" for name in names)
+    device = mesh.devices.flat[0]
+    return {
+        "versions": f"{versions} · Python {platform.python_version()}",
+        "devices": f"{mesh.size} × {device.device_kind}{shared(mesh)}",
+    }
 
 
 def shared(mesh: "Mesh") -> str:
@@ -102,12 +109,13 @@ def tell_start(console: "Console", wanted: Config, folder: Path, done: int) -> N
     console.print("\n".join(lines), soft_wrap=True, markup=False)  # a name may look like markup
 
 
-def farewell(console: "Console", folder: Path, *, needs_input: bool) -> None:
+def farewell(console: "Console", folder: Path, *, report: Path | None, needs_input: bool) -> None:
     """Say where to look and what to do next."""
     from rich.markup import escape
 
     run = shlex.quote(f"run={shown(folder)}")
     rows = {
+        **({} if report is None else {"report": shown(report)}),
         "hear, see": shown(folder / "samples"),
         "curves": f"tensorboard --logdir {shlex.quote(shown(folder / 'tensorboard'))}",
         "measure": f"python -m apps.evaluate {run}",

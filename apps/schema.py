@@ -358,6 +358,8 @@ def _each(schema: Any, names: tuple[str, ...]) -> list[tuple[str, Any]]:
 def _resolved(value: Any, start: Path) -> Any:
     if isinstance(value, Path):
         return Path(os.path.abspath(start / value.expanduser()))
+    if isinstance(value, tuple):
+        return tuple(_resolved(each, start) for each in value)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     inner = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from apps import command_line, config, supervised
 from apps.config import Config
 from apps.manual import Door
-from apps.opening import farewell, introduce, tabulate, tell_start
+from apps.opening import farewell, introduce, stands_on, tabulate, tell_start
 from apps.run_folder import begin_folder, find_folder
 from apps.schema import ConfigError, differences
 
@@ -82,7 +82,7 @@ def train(wanted: Config) -> int:
     """
     alone = wanted.distributed.coordinator is None
     folder = find_folder(wanted) if alone else None  # before a second is spent on imports
-    from apps import build
+    from apps import build, pages
     from apps.engine import compilation, memory
     from apps.engine.signals import StopSignal
     from apps.engine.terminal import terminal
@@ -97,9 +97,11 @@ def train(wanted: Config) -> int:
         stop = stack.enter_context(StopSignal())
         code = proceed(wanted, run, stop)
     company.leave()
+    report = pages.attempt(lambda: pages.write_run(folder)) if company.first else None
     if code:
         return code
-    farewell(console, folder, needs_input=wanted.objective.kind in ("vocoder", "upsampler"))
+    needs_input = wanted.objective.kind in ("vocoder", "upsampler")
+    farewell(console, folder, report=report, needs_input=needs_input)
     if stop.requested:
         raise command_line.Stopped
     return 0
@@ -133,14 +135,14 @@ def proceed(wanted: Config, run: "Run", stop: "StopSignal") -> int:
             max_skipped=wanted.train.max_skipped,
         )
     except loop.NonFiniteError as error:  # in all processes alike
-        run.log.message(str(error))
+        run.log.warn(str(error))
         return 1
     except Exception as error:
         known = isinstance(error, RecordError | CheckpointError)
         if company.size == 1:
             if not known:
                 raise
-            run.log.message(str(error))
+            run.log.warn(str(error))
             return 1
         if known:
             text = str(error)
@@ -154,7 +156,7 @@ def proceed(wanted: Config, run: "Run", stop: "StopSignal") -> int:
 
 def part(run: "Run", text: str) -> NoReturn:
     """Say why, and end this one of several processes: it would wait for the others in vain."""
-    run.log.message(text)
+    run.log.warn(text)
     run.log.close()
     if not run.company.first:
         print(text, file=sys.stderr)
@@ -209,10 +211,12 @@ def prepare(
     from apps.engine.company import ALONE
     from apps.engine.lock import InUseError
     from apps.engine.log import Log
+    from apps.engine.messages import Overheard
     from apps.engine.silence import Silence
 
     company = company or ALONE
     same(wanted, company)
+    earlier = stack.enter_context(Overheard(aloud=True))
     try:
         training, test = build.source(wanted, "train"), build.source(wanted, "test")
         signal = training.signal
@@ -222,7 +226,14 @@ def prepare(
         template = build.template(wanted, signal, mesh)
         checkpoints = stack.enter_context(build.checkpoints(wanted, folder, aim, company=company))
         company.agreed(lambda: begin_folder(wanted, folder, signal))
-        log = stack.enter_context(Log(folder, console=console) if company.first else Silence())
+        about = stands_on(mesh)
+        log = (
+            Silence()
+            if not company.first
+            else Log(folder, console=console, about=about, earlier=earlier.texts)
+        )
+        stack.enter_context(log)
+        earlier.leave()
         found = checkpoints.restore(template)
     except (ValueError, OSError, InUseError, CheckpointError) as error:
         raise ConfigError(str(error)) from error
@@ -230,6 +241,7 @@ def prepare(
     done, state = found or (0, build.begun(wanted, signal, mesh))
     tabulate(console, state, aim.product, signal.length)
     tell_start(console, wanted, folder, done)
+    log.records(build.beside(wanted, test))
     return Run(aim, state, step, loader, test, mesh, checkpoints, log, company)
 
 

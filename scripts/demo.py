@@ -24,6 +24,7 @@ def farewell(folder: Path) -> str:
     """Where the results are, and how to look at them."""
     made = folder / "generated"
     rows = {
+        "report": f"{shown(folder / 'report.html')}, for a browser; each folder below has one too",
         "reconstructions": shown(made / "reconstruct"),
         "between strings": shown(made / "interpolate"),
         "from the prior": shown(made / "sample"),

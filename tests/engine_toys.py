@@ -168,7 +168,7 @@ class Run:
                     if not text.startswith("each device holds"):  # true of every run
                         told.append(text)
 
-                log.message = tell
+                log.message = log.warn = tell
             found = checkpoints.restore(state)
             options.setdefault("batches", batches)
             with jax.transfer_guard("disallow"):  # nothing leaves the device but in the log

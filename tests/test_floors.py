@@ -26,7 +26,7 @@ GROUND = (
 )
 BUILT = (*GROUND, "apps.objectives", "apps.build")
 UNDER_THE_DOORS = (
-    *BUILT, "apps.modes", "apps.modes.wanted", "apps.run_folder", "apps.opening"
+    *BUILT, "apps.modes", "apps.modes.wanted", "apps.run_folder", "apps.opening", "apps.pages"
 )  # fmt: skip
 DOOR = Room(UNDER_THE_DOORS, (*JAX, "hydra", "omegaconf", "rich"))
 
@@ -61,10 +61,12 @@ ROOMS = {
     "apps.modes.wanted": Room(("apps.config", "apps.schema")),
     "apps.run_folder": Room((*BUILT, "apps.words")),
     "apps.opening": Room(GROUND, (*JAX, "rich")),
+    "apps.pages": Room((*BUILT,), (*NUMBERS, "jax", "equinox", "soundfile")),
     "apps.train": DOOR,
     "apps.generate": DOOR,
     "apps.evaluate": DOOR,
     "apps.export": DOOR,
+    "apps.report": DOOR,
 }
 
 

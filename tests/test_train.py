@@ -51,7 +51,8 @@ def record(folder: Path) -> list[dict[str, float]]:
 def test_a_run_folder_holds_the_whole_run(whole: Path):
     there = {path.name for path in whole.iterdir()}
     assert there == {
-        *("config.yaml", "signal.json", "checkpoints", "tensorboard", "samples", "metrics.jsonl")
+        *("config.yaml", "signal.json", "checkpoints", "tensorboard", "samples", "metrics.jsonl"),
+        *("messages.jsonl", "timing.json", "report.html"),
     }
     assert [line["step"] for line in record(whole)] == [1, 2, 3, 4, 5, 6]
     assert {path.suffix for path in (whole / "samples").iterdir()} == {".png", ".wav"}

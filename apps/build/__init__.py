@@ -8,6 +8,7 @@ from apps.build.optimisers import optimiser as optimiser
 from apps.build.records import loader as loader
 from apps.build.records import source as source
 from apps.build.running import begun as begun
+from apps.build.running import beside as beside
 from apps.build.running import cadence as cadence
 from apps.build.running import checkpoints as checkpoints
 from apps.build.running import company as company

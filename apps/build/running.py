@@ -168,6 +168,17 @@ def sampler(
     return show
 
 
+def beside(config: Config, records: Source) -> list[Sample]:
+    """Return test examples for what is made to be held against, where no sample has its own."""
+    if config.train.sample_every == 0 or config.objective.kind != "gan":
+        return []
+    count = min(max(config.train.samples, 8), len(records))
+    batch = fixed_batch(records, count)
+    names = [records.name(index * len(records) // count) for index in range(count)]
+    signals = records.signal.unscale(getattr(batch, "signal", batch))
+    return [Sample(n, s, records.signal.rate) for n, s in zip(names, signals, strict=True)]
+
+
 def evaluator(
     config: Config, records: Source, aim: Objective, *, devices: Mesh, company: Company = ALONE
 ) -> Callable[[TrainState], dict[str, float]]:

@@ -7,7 +7,6 @@ fixed held-out examples to TensorBoard and to the folder `samples`.
 import json
 import logging
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,9 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from apps.engine import record
 from apps.engine.board import Board
+from apps.engine.clock import Clock
+from apps.engine.messages import Messages, Overheard
 from apps.engine.progress import ProgressBar
 from apps.engine.sample import Sample
+from apps.engine.times import Times
 
 _logger = logging.getLogger("apps.engine.log")
 
@@ -41,16 +44,33 @@ class Log:
     number as exact as it was computed; one that is not finite is null. What cannot be written, on
     a full disk say, costs one warning and not the run.
 
+    What is said goes to `messages.jsonl` too, and where the time went to `timing.json`.
+
     Args:
         folder: The run's folder.
         console: Where to print; by default the standard output.
+        about: On what the run runs, in words, to be kept beside its times.
+        earlier: Warnings from before there was a log, to be kept with those to come.
+
+    Attributes:
+        clock: Tells apart where the time goes; it starts with the log.
 
     Raises:
         ValueError: if the folder cannot be written.
     """
 
-    def __init__(self, folder: str | Path, *, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        console: Console | None = None,
+        about: Mapping[str, str] | None = None,
+        earlier: Sequence[str] = (),
+    ) -> None:
         self.folder = Path(folder).resolve()
+        self.clock = Clock()
+        self._times, self._messages = Times(self.folder, about or {}), Messages(self.folder)
+        self._earlier, self._done = list(earlier), 0
         self._record = self.folder / "metrics.jsonl"
         self._board: Board | None = None
         self._board_lock = Lock()
@@ -67,6 +87,8 @@ class Log:
                 f"the run folder {self.folder} cannot be written: {error.strerror}"
             ) from error
         self.progress = ProgressBar(console)
+        self._overheard = Overheard(lambda text: self._keep("warning", text))
+        self._overheard.listen()
         # Drawing a page takes a second or two of the host, which the device need not wait for.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="samples")
 
@@ -81,12 +103,20 @@ class Log:
             steps: Steps in the whole run.
             devices: How many train.
         """
-        self._began, self._known = True, done
-        self._attempt("metrics.jsonl", lambda: _shorten(self._record, done))
+        self._began, self._known, self._done = True, done, done
+        self._attempt("metrics.jsonl", lambda: record.shorten(self._record, done))
+        self._attempt("messages.jsonl", lambda: self._messages.begin(done))
+        for text in self._earlier:
+            self._keep("warning", text)
+        try:
+            self._attempt("timing.json", lambda: self._times.begin(done))
+        except ValueError as error:
+            _logger.warning(f"timing.json is damaged: {error}. The times begin anew")
         self.progress.begin(done, steps, devices)
 
     def step(self, done: int, metrics: Mapping[str, float]) -> None:
         """Moves the progress bar."""
+        self._done = done
         self.progress.step(done, metrics)
 
     def scalars(self, step: int, metrics: Mapping[str, Any]) -> None:
@@ -101,7 +131,7 @@ class Log:
         numbers = {name: float(fetched[name]) for name in metrics}
         exact = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         line = json.dumps({"step": step, **exact}) + "\n"
-        self._attempt("metrics.jsonl", lambda: _append(self._record, line))
+        self._attempt("metrics.jsonl", lambda: record.append(self._record, line))
         pace = self.progress.steps_per_second
         shown = numbers if pace is None else {**numbers, "steps_per_second": pace}
 
@@ -139,13 +169,44 @@ class Log:
             copied = [_on_the_host(sample) for sample in samples]
             self._drawing = self._worker.submit(self._try_to_show, step, copied)
 
+    def records(self, records: Sequence[Sample]) -> None:
+        """Writes records of the data to the folder `samples`, for what is made to be held against.
+
+        Only where no sample has a reference of its own; they are written once.
+        """
+        folder = self.folder / "samples"
+        copied = [_on_the_host(record) for record in records]
+
+        def write() -> None:
+            if copied and copied[0].rate is None:
+                _keep_series(folder / "records.npz", copied)
+            for each in copied:
+                if each.rate is not None:
+                    _write_sound(folder / f"record-{_slug(each.name)}.wav", each.signal, each.rate)
+
+        self._attempt("samples", write)
+
     def message(self, text: str) -> None:
-        """Prints a line."""
+        """Prints a line, and keeps it."""
         self.progress.message(text)
+        self._keep("message", text)
+
+    def warn(self, text: str) -> None:
+        """Prints a line that a person ought to read, and keeps it as such."""
+        self.progress.message(text)
+        self._keep("warning", text)
+
+    def times(self) -> None:
+        """Writes where the time went up to now, so that a kill costs no more of it than steps."""
+        if self._began:
+            self._attempt("timing.json", lambda: self._times.write(self._done, self.clock))
 
     def close(self) -> None:
         """Waits for the samples, takes the progress bar down and closes the files."""
-        self._worker.shutdown()
+        with self.clock.during("samples"):
+            self._worker.shutdown()
+        self.times()
+        self._overheard.leave()
         if self._board is not None:
             self._attempt("tensorboard", self._board.close)
             self._board = None
@@ -185,10 +246,16 @@ class Log:
             write()
         except OSError as error:
             if what not in self._complained:
+                self._complained.add(what)  # first: the warning is to be written too
                 _logger.warning(f"{what} cannot be written: {error.strerror or error}. Going on")
-            self._complained.add(what)
         else:
             self._complained.discard(what)
+
+    def _keep(self, kind: str, text: str) -> None:
+        if self._began:
+            self._attempt("messages.jsonl", lambda: self._messages.write(self._done, kind, text))
+        else:  # a resume has yet to say which of those in the file are to stay
+            self._earlier.append(text)
 
     def _try_to_show(self, step: int, samples: Sequence[Sample]) -> None:
         try:
@@ -202,6 +269,8 @@ class Log:
 
         from apps import pictures
 
+        if samples[0].rate is None:
+            _keep_series(self.folder / "samples" / f"step-{step:07d}.npz", samples)
         for sample in samples:
             if sample.rate is None:
                 continue
@@ -218,45 +287,29 @@ class Log:
         self._on_board(lambda board: board.picture("samples", image, step))
 
     def _sound(self, stem: str, name: str, signal: NDArray[Any], rate: int, step: int) -> None:
-        import soundfile
-
-        # Amplitudes beyond 1 and values that are not finite stop or distort the writers.
-        sound = np.clip(np.nan_to_num(signal, posinf=1.0, neginf=-1.0), -1.0, 1.0)
-        soundfile.write(self.folder / "samples" / f"{stem}.wav", sound, rate, subtype="PCM_16")
+        sound = _write_sound(self.folder / "samples" / f"{stem}.wav", signal, rate)
         heard = sound if sound.shape[1] <= 2 else sound[:, :1]  # TensorBoard plays one or two
         self._on_board(lambda board: board.sound(name, heard, rate, step))
 
 
-def _shorten(path: Path, done: int) -> None:
-    """Drops what a record says of steps after `done`, and lines that cannot be read."""
-    content = path.read_bytes()
-    lines = content.splitlines()
-    steps = [_step(line) for line in lines]
-    torn = not content.endswith(b"\n")  # the last line, by a kill, which is no news
-    if spoilt := steps[: len(steps) - torn].count(None):
-        _logger.warning(f"{path.name} has {spoilt} lines that cannot be read: they are dropped")
-    rows = zip(lines, steps, strict=True)
-    kept = b"".join(b"%b\n" % line for line, step in rows if step is not None and step <= done)
-    if content.startswith(kept):
-        os.truncate(path, len(kept))  # takes no room, and there may be none
-    else:
-        shortened = path.with_suffix(".tmp")
-        shortened.write_bytes(kept)
-        os.replace(shortened, path)
+def _write_sound(path: Path, signal: NDArray[Any], rate: int) -> NDArray[Any]:
+    """Writes a sound, and returns it as it was written."""
+    import soundfile
+
+    # Amplitudes beyond 1 and values that are not finite stop or distort the writers.
+    sound = np.clip(np.nan_to_num(signal, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    soundfile.write(path, sound, rate, subtype="PCM_16")
+    return sound
 
 
-def _append(path: Path, line: str) -> None:
-    if not path.exists():
-        _logger.warning(f"{path} is gone: a new one begins here")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    size = path.stat().st_size
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line)
-    except OSError:
-        os.truncate(path, size)  # half a line would spoil the next one
-        raise
+def _keep_series(path: Path, samples: Sequence[Sample]) -> None:
+    """Writes series as numbers: arrays `names`, and `signal-0`, `reference-0`, … in their order."""
+    arrays = {"names": np.array([sample.name for sample in samples])}
+    for index, sample in enumerate(samples):
+        arrays[f"signal-{index}"] = sample.signal
+        if sample.reference is not None:
+            arrays[f"reference-{index}"] = sample.reference
+    np.savez_compressed(path, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _on_the_host(sample: Sample) -> Sample:
@@ -268,14 +321,6 @@ def _on_the_host(sample: Sample) -> Sample:
 
     reference = None if sample.reference is None else convert(sample.reference)
     return Sample(sample.name, convert(sample.signal), sample.rate, reference)
-
-
-def _step(line: bytes) -> int | None:
-    """Returns the step of a line of the record, or None if the line cannot be read."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None
 
 
 def _slug(name: str) -> str:

@@ -104,6 +104,7 @@ def train(
     begun = done = int(fetch(state.step))
     if done >= steps:
         return state
+    clock = log.clock
     log.begin(done, steps=steps, devices=mesh.size)
     reader = _Reader(
         log, every=cadence.log, steps=steps, skips=_Skips(state, names, max_skipped), watch=watch
@@ -114,6 +115,7 @@ def train(
     stream = batches(done)
     tested: dict[str, float] = {}
     best_metric = checkpoints.best_metric
+    clock.turn("step")
     while done < steps and reader.failure is None:
         halt = company.stop_at(done, stop.received)
         if halt is not None and done >= halt[0]:
@@ -123,7 +125,10 @@ def train(
             told = course.phase(done)
             log.message(f"step {done}: {told.name}")
         now = course.at(done)
-        state, metrics = now(state, place_batch(next(stream), mesh))
+        with clock.during("data"):
+            batch = next(stream)
+        with clock.during("step" if now is measured else "compile"):
+            state, metrics = now(state, place_batch(batch, mesh))
         if now is not measured:
             measured = now
             give_back()
@@ -133,22 +138,27 @@ def train(
         tested = {}
         if evaluate is not None and _due(done, cadence.evaluate, steps):
             reader.check()
-            tested = {f"test/{name}": float(value) for name, value in evaluate(state).items()}
+            with clock.during("evaluate"):
+                tested = {f"test/{name}": float(value) for name, value in evaluate(state).items()}
             reader.write(tested)
             if course.is_last(done - 1):  # earlier, what is measured may be yet to come
                 _expect(best_metric, {**reader.numbers, **tested})
                 best_metric = None  # told once is enough
         if sample is not None and _due(done, cadence.sample, steps):
             reader.write()
-            log.samples(done, sample(state))
+            with clock.during("samples"):
+                log.samples(done, sample(state))
         if _due(done, cadence.save, steps) and done < steps:
             reader.write()
-            checkpoints.save(done, state, {**reader.numbers, **tested})
+            with clock.during("save"):
+                checkpoints.save(done, state, {**reader.numbers, **tested})
+            log.times()
     if done == begun:
         return state
     reader.write()
     if halt is not None and done < steps:
         log.message(f"{halt[1]}: saving step {done} and leaving")
+    clock.turn("save")
     checkpoints.save(done, state, {**reader.numbers, **tested}, force=True)
     if reader.failure is not None:
         raise NonFiniteError(
@@ -221,7 +231,7 @@ class _Reader:
             if too_many and self.failure is None:
                 self.failure = sentence
             else:
-                self._log.message(sentence)
+                self._log.warn(sentence)
 
     def write(self, tested: Mapping[str, float] | None = None) -> None:
         """Logs the metrics at hand, once, if their step is one to log or was evaluated."""
@@ -229,11 +239,12 @@ class _Reader:
         if self._unwritten is None:
             return
         if tested or _due(self._unwritten, self._every, self._steps):
-            self._log.scalars(self._unwritten, {**self.numbers, **(tested or {})})
+            with self._log.clock.during("log"):
+                self._log.scalars(self._unwritten, {**self.numbers, **(tested or {})})
             if self._watch is not None:
                 said = self._watch(self.numbers)
                 if said is not None and said != self._said:
-                    self._log.message(f"step {self._unwritten}: {said}")
+                    self._log.warn(f"step {self._unwritten}: {said}")
                 self._said = said
         self._unwritten = None
 

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from apps.engine.clock import Clock
 from apps.engine.sample import Sample
 
 
 class Silence:
     """Takes what `Log` takes, and neither writes nor prints."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
 
     def begin(self, done: int, *, steps: int, devices: int) -> None:
         """As `Log.begin`."""
@@ -22,8 +26,17 @@ class Silence:
     def samples(self, step: int, samples: Sequence[Sample]) -> None:
         """As `Log.samples`."""
 
+    def records(self, records: Sequence[Sample]) -> None:
+        """As `Log.records`."""
+
     def message(self, text: str) -> None:
         """As `Log.message`."""
+
+    def warn(self, text: str) -> None:
+        """As `Log.warn`."""
+
+    def times(self) -> None:
+        """As `Log.times`."""
 
     def close(self) -> None:
         """As `Log.close`."""

@@ -10,8 +10,10 @@ from apps.pictures.figure import MOST_COLUMNS as MOST_COLUMNS
 from apps.pictures.figure import MOST_PANELS as MOST_PANELS
 from apps.pictures.figure import save as save
 from apps.pictures.figure import to_image as to_image
+from apps.pictures.figure import to_png as to_png
 from apps.pictures.pages import Comparison as Comparison
 from apps.pictures.pages import grid as grid
+from apps.pictures.sounds import spectra as spectra
 from apps.pictures.sounds import spectrogram as spectrogram
 from apps.pictures.sounds import upsampling as upsampling
 from apps.pictures.sounds import waveform as waveform

@@ -1,9 +1,11 @@
 """What every picture is drawn with: a page, its panels, signals made fit to draw, files, pixels."""
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -49,6 +51,13 @@ def to_image(figure: Figure, *, dots_per_inch: int = 100) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def to_png(image: NDArray[np.uint8]) -> bytes:
+    """The file of an image, uint8 of shape (height, width, 3)."""
+    file = io.BytesIO()
+    matplotlib.image.imsave(file, image, format="png")
+    return file.getvalue()
 
 
 def blank(*, width: float, height: float) -> Figure:

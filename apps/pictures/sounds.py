@@ -1,8 +1,10 @@
 """Sounds: waveforms and spectrograms."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -128,6 +130,39 @@ def upsampling(
     return figure
 
 
+def spectra(signals: Sequence[Floats]) -> list[NDArray[np.uint8]]:
+    """Draw spectrograms as bare pixels, all on one scale of colours.
+
+    The colours are those of `spectrogram`, in few shades, so that the files of them are small.
+
+    Args:
+        signals: Of shape (length, channels) or (length,); the first channel is drawn.
+
+    Returns:
+        Of each red, green and blue, uint8 of at most 257 × 400 pixels, the highest frequency at
+        the top.
+    """
+    magnitudes = [
+        _pooled(_magnitude(prepare(each, None)[0][:, 0], columns=400)) for each in signals
+    ]
+    peak = max((float(np.max(each)) for each in magnitudes), default=0.0)
+    colours = np.round(255 * matplotlib.colormaps["magma"](np.linspace(0, 1, 48))[:, :3])
+    images = []
+    for each in magnitudes:
+        level = 20 * np.log10(np.maximum(each, 1e-12) / max(peak, 1e-12))
+        shade = np.clip(np.round(47 * (1 - level / FLOOR)), 0, 47).astype(int)
+        images.append(colours.astype(np.uint8)[shade[::-1]])
+    return images
+
+
+def _pooled(magnitudes: Floats) -> Floats:
+    """Of each two frequencies the louder, where there are many; the lowest stays alone."""
+    if len(magnitudes) <= 257:
+        return magnitudes
+    pairs = np.maximum(magnitudes[1::2], magnitudes[2::2])
+    return np.concatenate([magnitudes[:1], pairs])
+
+
 def _draw_waveform(
     axes: Axes, values: Floats, reference: Floats | None, *, rate: int | None, legend: bool
 ) -> None:
@@ -157,10 +192,10 @@ def _window_length(length: int) -> int:
     return 2 ** int(np.clip(math.floor(math.log2(max(length, 2) / 16)), 4, 10))
 
 
-def _magnitude(values: Floats) -> Floats:
+def _magnitude(values: Floats, *, columns: int = MOST_COLUMNS) -> Floats:
     """Magnitudes of shape (frequencies, frames); its frames are thinned to the panel's pixels."""
     n_fft = _window_length(len(values))
-    hop = max(n_fft // 4, math.ceil(len(values) / MOST_COLUMNS))
+    hop = max(n_fft // 4, math.ceil(len(values) / columns))
     padded = np.pad(values, (n_fft // 2, n_fft - n_fft // 2))
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[: len(values) : hop]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)

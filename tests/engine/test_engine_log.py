@@ -157,11 +157,16 @@ def test_no_sample_stops_a_run(log, tmp_path, signal):
     assert np.max(np.abs(sound)) <= 1
 
 
-def test_a_series_is_seen_only(log, tmp_path):
-    log.samples(1, [wave("prices", channels=3, rate=None)])
+def test_a_series_is_seen_and_its_numbers_are_kept(log, tmp_path):
+    given = wave("prices", channels=3, rate=None)
+    log.samples(1, [given])
     log.samples(2, [])
     log.close()
-    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["step-0000001.png"]
+    names = {path.name for path in (tmp_path / "samples").iterdir()}
+    assert names == {"step-0000001.png", "step-0000001.npz"}
+    kept = np.load(tmp_path / "samples" / "step-0000001.npz")
+    assert kept["names"].tolist() == ["prices"]
+    assert np.array_equal(kept["signal-0"], given.signal)
 
 
 def test_a_histogram_without_a_finite_value_does_not_stop_a_run(log, tmp_path):
@@ -208,6 +213,7 @@ def test_a_full_disk_costs_a_word_and_not_the_run(log, tmp_path, monkeypatch):
     lines = [line for line in said(log.progress.console).splitlines() if "Going on" in line]
     assert lines == [
         "metrics.jsonl cannot be written: No space left on device. Going on",
+        "messages.jsonl cannot be written: No space left on device. Going on",
         "tensorboard cannot be written: No space left on device. Going on",
     ]
 
