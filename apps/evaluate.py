@@ -18,6 +18,7 @@ from apps.schema import ConfigError
 if TYPE_CHECKING:  # what brings jax is imported once the settings are right
     from apps.build import Trained
     from apps.data import Source
+    from apps.judges.recognition import Recognition
 
 DOOR = Door(
     command="python -m apps.evaluate",
@@ -48,6 +49,8 @@ class Evaluate:
         output: the file to save to; null saves to evaluation-….json in the run folder
         weights: the moving average of the weights (ema), or the last step's (model)
         checkpoint: latest, best (on the test split), or the number of a step
+        labels: what recordings are of, as in data.labels, for a run that was trained without: where
+            labels are known, a classifier that learns the training split judges what is made
     """
 
     run: Path
@@ -58,6 +61,7 @@ class Evaluate:
     output: Path | None = None
     weights: Literal["ema", "model"] = "ema"
     checkpoint: Literal["latest", "best"] | int = "latest"
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -117,7 +121,7 @@ def _report(run: Path) -> Path | None:
 
 def measure(
     run: "Trained", records: "Source", *, wanted: Evaluate, console: Any
-) -> dict[str, dict[str, float | None]]:
+) -> dict[str, dict[str, Any]]:
     """Measure every record.
 
     Args:
@@ -128,11 +132,12 @@ def measure(
 
     Returns:
         For each metric its mean, and its standard deviation over records; the latter is None for
-        a metric of the whole set.
+        a metric of the whole set. Some of these have a control: the same of real signals.
     """
     from rich.progress import track
 
     from apps import build
+    from apps.judges.listening import Listening
 
     batches = track(
         _batches(records, wanted.batch_size),
@@ -143,27 +148,95 @@ def measure(
         disable=not console.is_terminal,
     )
     objective = build.objective(run.config, run.signal, seed=wanted.seed)
-    return {
-        name: {
-            "mean": float(values.mean()),
-            "std": float(values.std()) if len(values) == len(records) else None,
+    listening = None if run.signal.rate is None else Listening(run.signal.rate)
+    recognition = _recognition(run, wanted=wanted, console=console)
+
+    def look(made: Any, real: Any) -> None:
+        for judge in filter(None, (listening, recognition)):
+            judge.look(made, real)
+
+    scores = objective.scores(run.model, batches, look=look)
+    if listening is not None:
+        scores = {**scores, **listening.scores()}
+    results = _summaries(scores, len(records), console)
+    if recognition is not None:
+        results |= {
+            name: {"mean": each.value, "std": None, "control": {"mean": each.control, "std": None}}
+            for name, each in recognition.scores().items()
         }
-        for name, values in objective.scores(run.model, batches).items()
-    }
+    return results
+
+
+def _summaries(scores: Mapping[str, Any], count: int, console: Any) -> dict[str, Any]:
+    """Means over the records that can be measured; where these are not all, it is said."""
+    import numpy as np
+
+    results, fewer = {}, []
+    for name, values in scores.items():
+        measured = values[~np.isnan(values)]
+        if len(measured) < len(values):
+            fewer.append(f"{name} {len(measured)}")
+        if len(measured):
+            spread = float(measured.std()) if len(values) == count else None
+            results[name] = {"mean": float(measured.mean()), "std": spread}
+            if len(measured) < len(values):
+                results[name]["records"] = len(measured)
+    if fewer:
+        console.print(
+            f"on fewer than {count} records, the others being too short, silent or without pitch: "
+            f"{', '.join(fewer)}"
+        )
+    return results
+
+
+def _recognition(run: "Trained", *, wanted: Evaluate, console: Any) -> "Recognition | None":
+    """A classifier of the run's kind of records, if it is known what they are of.
+
+    Raises:
+        ConfigError: If labels cannot be read.
+    """
+    import time
+
+    from rich.progress import track
+
+    from apps import build
+    from apps.judges.recognition import recognition
+
+    data = _moved(wanted, run)
+    if wanted.labels is not None:
+        if not hasattr(data, "labels") or run.signal.labels:
+            why = "has labels already" if run.signal.labels else f"is of {data.kind}, without any"
+            raise ConfigError(f"labels={wanted.labels}: the run {why}; leave labels out")
+        data = dataclasses.replace(data, labels=wanted.labels)  # pyright: ignore
+    if not getattr(data, "labels", None):
+        return None
+    try:
+        splits = {split: build.records(data, split) for split in ("train", "test")}
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(error)) from error
+    began = time.perf_counter()
+    judge = recognition(
+        splits["train"],
+        splits.pop(wanted.split),
+        splits.popitem()[1],
+        told=bool(run.signal.labels),
+        kept=wanted.run,
+        progress=lambda steps: track(
+            steps, "learning", console=console, transient=True, disable=not console.is_terminal
+        ),
+    )
+    console.print(
+        f"a recogniser, there in {time.perf_counter() - began:.0f} s, knows the labels of "
+        f"{100 * judge.accuracy:.1f} % of the {wanted.split} split"
+    )
+    return judge
 
 
 def _records(wanted: Evaluate, run: "Trained") -> "Source":
     from apps import build
 
-    settings = run.config
-    if wanted.data is not None:
-        place = {"audio_folder": "root", "arrays": "path"}.get(settings.data.kind)
-        if place is None:
-            raise ConfigError(f"data={wanted.data}: this run makes its data ({settings.data.kind})")
-        moved = dataclasses.replace(settings.data, **{place: wanted.data})  # pyright: ignore
-        settings = dataclasses.replace(settings, data=moved)
     try:
-        records = build.source(settings, wanted.split)
+        records = build.records(_moved(wanted, run), wanted.split)
     except (ValueError, OSError) as error:
         raise ConfigError(f"{error} (data=PATH says where the data is now)") from error
     if records.signal.channels != run.signal.channels:
@@ -179,6 +252,17 @@ def _records(wanted: Evaluate, run: "Trained") -> "Source":
                 f"{', '.join(here) or 'none'}"
             )
     return records
+
+
+def _moved(wanted: Evaluate, run: "Trained") -> Any:
+    """The settings of the run's data, where it is now."""
+    data = run.config.data
+    if wanted.data is None:
+        return data
+    place = {"audio_folder": "root", "arrays": "path"}.get(data.kind)
+    if place is None:
+        raise ConfigError(f"data={wanted.data}: this run makes its data ({data.kind})")
+    return dataclasses.replace(data, **{place: wanted.data})  # pyright: ignore
 
 
 def _batches(records: "Source", size: int) -> "Iterator[Any]":
@@ -199,24 +283,26 @@ def _table(report: Mapping[str, Any]) -> Any:
         box=None,
         pad_edge=False,
     )
-    for name in ("metric", "mean", "± std", "unit", "better"):
-        table.add_column(name, justify="right" if name in ("mean", "± std") else "left")
+    controlled = any("control" in value for value in report["metrics"].values())
+    numbers = ("mean", "± std", "real")[: 3 if controlled else 2]
+    for name in ("metric", *numbers, "unit", "better"):
+        table.add_column(name, justify="right" if name in numbers else "left")
     for name, value in report["metrics"].items():
         spread = "" if value["std"] is None else f"{value['std']:.3f}"
-        table.add_row(name, f"{value['mean']:.3f}", spread, *MEANINGS.get(name, ("", "")))
+        real = [f"{value['control']['mean']:.3f}" if "control" in value else ""] * controlled
+        table.add_row(name, f"{value['mean']:.3f}", spread, *real, *MEANINGS.get(name, ("", "")))
     return table
 
 
 def _save(path: Path, report: Mapping[str, Any]) -> None:
     """Write the report whole or not at all. A number that is not finite is null: JSON has none."""
 
-    def exact(value: float | None) -> float | None:
+    def exact(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: exact(each) for key, each in value.items()}
         return value if value is not None and math.isfinite(value) else None
 
-    metrics = {
-        name: {key: exact(each) for key, each in value.items()}
-        for name, value in report["metrics"].items()
-    }
+    metrics = exact(report["metrics"])
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     half.write_text(

@@ -26,17 +26,18 @@ import optax
 HOME = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HOME))
 
-import recogniser  # noqa: E402
-
 from apps import build  # noqa: E402
 from apps.config import VaeGan  # noqa: E402
-from apps.data import fixed_batch  # noqa: E402
+from apps.data import AudioFolder, fixed_batch  # noqa: E402
 from apps.engine.stored import stored_steps  # noqa: E402
+from apps.judges.recogniser import judged  # noqa: E402
+from apps.judges.recognition import recognition  # noqa: E402
 from apps.metrics import audio  # noqa: E402
 from apps.objectives import autoencoding, losses  # noqa: E402
 from apps.objectives.critics import Critics, make_critics  # noqa: E402
 
 Signals = np.ndarray
+DIGITS, OFFICIAL_TEST = r"^(\d)_", r"_[0-4]\.wav$"  # of {digit}_{speaker}_{index}.wav
 
 
 def reconstruct(model: Any, records: Signals, size: int = 20) -> Signals:
@@ -137,12 +138,18 @@ def main(words: list[str] | None = None) -> int:
         real = features(each, test)
         rows[name] = {step: distance(features(each, m), real) for step, m in made.items()}
     if wanted.digits:
-        judge = recogniser.digits(str(config.data.root))  # pyright: ignore[reportAttributeAccessIssue]
-        real = recogniser.features(judge.model, test)
+        train, held_out = (
+            AudioFolder(
+                root=config.data.root,  # pyright: ignore[reportAttributeAccessIssue]
+                split=split, length=8192, rate=rate, labels=DIGITS, test_pattern=OFFICIAL_TEST
+            )
+            for split in ("train", "test")
+        )  # fmt: skip
+        judge = recognition(train, held_out, train, told=False)
+        real = judged(judge.model, test)[1]
         name = f"digit recogniser ({100 * judge.accuracy:.1f} % on its test split)"
         rows[name] = {
-            step: distance([recogniser.features(judge.model, m)], [real])
-            for step, m in made.items()
+            step: distance([judged(judge.model, m)[1]], [real]) for step, m in made.items()
         }
     print(f"{len(test)} test records; steps {switch} and {run.step}")
     for name, values in rows.items():

@@ -2,11 +2,14 @@ import json
 
 import numpy as np
 import pytest
-from trained_runs import plucks, sines
+import rich.console
+import soundfile
+from trained_runs import plucks, sines, sounds, tones
 
 from apps import build, evaluate
 from apps.engine import compilation
-from apps.objectives import autoencoding
+from apps.judges import listening
+from apps.objectives import autoencoding, upsampler
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +31,15 @@ def test_the_report_has_mean_and_spread_over_the_records_of_the_test_split(tmp_p
     scores = autoencoding.scores(run.model, [batch], rate=8000)
     assert report["records"] == len(records)
     assert report["step"] == 4
-    assert set(report["metrics"]) == {"mel_distance", "stft_distance", "si_sdr", "kl"}
+    assert set(scores) == {"mel_distance", "stft_distance", "si_sdr", "kl"}
+    made = autoencoding.reconstruct(run.model, batch)
+    expected = {**scores, **listening.likeness(made, batch, rate=8000)}
+    assert {name for name, each in expected.items() if not np.isnan(each).all()} == set(
+        report["metrics"]
+    )
     for name, value in report["metrics"].items():
-        assert value["mean"] == pytest.approx(scores[name].mean(), rel=1e-4, abs=1e-4)
-        assert value["std"] == pytest.approx(scores[name].std(), rel=1e-4, abs=1e-4)
+        assert value["mean"] == pytest.approx(np.nanmean(expected[name]), rel=1e-4, abs=1e-4)
+        assert value["std"] == pytest.approx(np.nanstd(expected[name]), rel=1e-4, abs=1e-4)
     shown = capsys.readouterr().out
     assert f"{report['metrics']['si_sdr']['mean']:.3f}" in shown
     assert "dB" in shown
@@ -56,9 +64,62 @@ def test_series_are_measured_in_their_own_way(tmp_path):
 
 def test_the_table_knows_every_metric():
     batch = np.zeros((1, 600, 1))
-    audio = set(autoencoding._measure(batch, batch, rate=8000))
+    audio = set(listening.likeness(batch, batch, rate=8000))
+    upsampled = set(upsampler._measure(batch, batch, batch, rate=8000, factor=2))
     series = set(autoencoding._measure(batch, batch, rate=None))
-    assert audio | series | {"kl", "correlation_difference"} == set(evaluate.MEANINGS)
+    alone = {"kl", "correlation_difference", "mel_l1", "pesq", "stoi"}
+    of_sets = {"frechet_distance", "recognised", "inception_score", "recogniser_distance"}
+    assert audio | upsampled | series | alone | of_sets == set(evaluate.MEANINGS)
+
+
+def test_what_cannot_be_measured_is_told_once_and_left_out(capsys):
+    console = rich.console.Console(width=200)
+    scores = {"a": np.array([1.0, np.nan, 3.0]), "b": np.full(3, np.nan), "c": np.arange(3.0)}
+    found = evaluate._summaries(scores, 3, console)
+    assert found["a"] == {"mean": 2.0, "std": 1.0, "records": 2}
+    assert set(found) == {"a", "c"}
+    assert "records" not in found["c"]
+    assert "on fewer than 3 records" in (said := capsys.readouterr().out)
+    assert "a 2, b 0" in said
+
+
+def test_where_labels_are_known_a_classifier_judges_beside_its_control(tmp_path, capsys):
+    report = measured(tmp_path, f"run={tones()}")
+    metrics = report["metrics"]
+    assert set(metrics) == {
+        "frechet_distance", "recognised", "inception_score", "recogniser_distance"
+    }  # fmt: skip
+    for name in ("recognised", "inception_score", "recogniser_distance"):
+        assert metrics[name]["std"] is None
+        assert set(metrics[name]["control"]) == {"mean", "std"}
+    control = metrics["recognised"]["control"]["mean"]
+    assert metrics["recognised"]["mean"] < control
+    said = capsys.readouterr().out
+    assert f"knows the labels of {100 * control:.1f} % of the test split" in said
+    assert f"{metrics['inception_score']['control']['mean']:.3f}" in said
+    assert list(tones().glob("recogniser-*.eqx"))
+    again = measured(tmp_path, f"run={tones()}", "batch_size=5")["metrics"]
+    for name, value in metrics.items():
+        assert value["mean"] == pytest.approx(again[name]["mean"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_the_recordings_of_a_run_without_labels_can_be_given_some(tmp_path, capsys):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for name, frequency in (("low", 300), ("high", 1500)):
+        for index in range(6):
+            wave = 0.5 * np.sin(2 * np.pi * frequency * np.arange(512) / 8000 + index)
+            soundfile.write(folder / f"{name}-{index}.wav", wave, 8000)
+    words = [f"data.root={folder}", "data=audio_folder", "data.length=512", "data.rate=8000"]
+    run = sounds(tmp_path / "run", *words, "data.test_pattern=[01].wav")
+    assert "recognised" not in measured(tmp_path, f"run={run}")["metrics"]
+    assert not list(run.glob("recogniser*"))
+    metrics = measured(tmp_path, f"run={run}", "labels=(low|high)")["metrics"]
+    assert metrics["recognised"]["control"]["mean"] == 1
+    assert 0 <= metrics["recognised"]["mean"] <= 1  # what is made of a record should be as it is
+    assert evaluate.main([f"run={run}", "labels=(loud)-"]) == 2
+    assert "files have no label" in capsys.readouterr().err
 
 
 def test_a_score_that_is_no_number_is_null_in_the_file(tmp_path):
@@ -86,6 +147,14 @@ def test_the_default_file_is_in_the_run_and_names_split_and_step():
 def test_wrong_settings_are_named_with_their_remedy(capsys, tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     assert evaluate.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("run", "said"), [(plucks, "is of plucks, without any"), (tones, "has labels already")]
+)
+def test_labels_that_say_nothing_are_refused(capsys, run, said):
+    assert evaluate.main([f"run={run()}", "labels=folder"]) == 2
     assert said in capsys.readouterr().err
 
 

@@ -26,7 +26,8 @@ GROUND = (
 )
 BUILT = (*GROUND, "apps.objectives", "apps.build")
 UNDER_THE_DOORS = (
-    *BUILT, "apps.modes", "apps.modes.wanted", "apps.run_folder", "apps.opening", "apps.pages"
+    *(*BUILT, "apps.judges", "apps.modes", "apps.modes.wanted"),
+    *("apps.run_folder", "apps.opening", "apps.pages")
 )  # fmt: skip
 DOOR = Room(UNDER_THE_DOORS, (*JAX, "hydra", "omegaconf", "rich"))
 
@@ -57,6 +58,10 @@ ROOMS = {
     ),
     "apps.objectives": Room(GROUND, JAX),
     "apps.build": Room((*GROUND, "apps.objectives"), (*JAX, "optax")),
+    # What measures a run may learn by what, and is asked by doors alone.
+    "apps.judges": Room(
+        ("convt1d", "apps.data", "apps.metrics", "apps.metrics.speech"), (*JAX, "optax")
+    ),
     "apps.modes": Room((*BUILT, "apps.modes.wanted"), (*JAX, "rich", "soundfile", "soxr")),
     "apps.modes.wanted": Room(("apps.config", "apps.schema")),
     "apps.run_folder": Room((*BUILT, "apps.words")),

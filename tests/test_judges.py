@@ -8,7 +8,6 @@ import count_modes
 import numpy as np
 import pytest
 import recognise_digits
-import recogniser
 import soundfile
 from trained_runs import COMMON
 
@@ -32,19 +31,6 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             wave = 0.5 * np.sin(2 * np.pi * (200 + 300 * digit) * time / RATE + index)
             soundfile.write(folder / f"{digit}_ann_{index}.wav", wave, RATE)
     return folder
-
-
-@pytest.mark.slow
-def test_a_recogniser_learns_to_tell_tones_apart(recordings: Path):
-    found = recogniser.digits(str(recordings), length=1024, epochs=15)
-    assert found.labels == tuple("0123456789")
-    assert len(found.test.label) == 10
-    assert found.accuracy >= 0.9
-    logs = recogniser.log_probabilities(found.model, found.test.signal, size=4)
-    np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1.0, rtol=1e-5)
-    whole = recogniser.features(found.model, found.test.signal, size=10)
-    parts = recogniser.features(found.model, found.test.signal, size=3)
-    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -46,6 +46,24 @@ def vocoder() -> Path:
     )
 
 
+@functools.cache
+def tones() -> Path:
+    """A conditional generator of 3 tones of 64 samples."""
+    return _train(
+        *("data=tones", "data.modes=3", "data.length=64", "data.labels=frequency"),
+        *("objective=gan", "critic=wavegan", "critic.channels=2", "model.strides=[4,4]"),
+        *("model.entry=dense",),
+    )
+
+
+def sounds(run: Path, *words: str) -> Path:
+    """A run on recordings, of the caller's own."""
+    words = (*words, *(each for each in COMMON if not each.startswith("data.")), f"run={run}")
+    small = ("model.strides=[4,4]", "objective.n_ffts=[32]", "objective.bands=[5]")
+    assert train.main([*words, *small]) == 0
+    return run
+
+
 def _train(*words: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="convt1d-run-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -6,6 +6,7 @@ from apps.build.objectives import objective as objective
 from apps.build.optimisers import learning_rate as learning_rate
 from apps.build.optimisers import optimiser as optimiser
 from apps.build.records import loader as loader
+from apps.build.records import records as records
 from apps.build.records import source as source
 from apps.build.running import begun as begun
 from apps.build.running import beside as beside

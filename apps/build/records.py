@@ -10,7 +10,18 @@ from apps.engine.mesh import own_rows
 
 def source(config: Config, split: str) -> Source:
     """Return the records of a split, ``"train"`` or ``"test"``."""
-    data = config.data
+    return records(config.data, split)
+
+
+def records(
+    data: settings.Plucks
+    | settings.Sines
+    | settings.Tones
+    | settings.AudioFolder
+    | settings.Arrays,
+    split: str,
+) -> Source:
+    """Return the records of a split of data that need not go with an objective."""
     match data:
         case settings.Plucks():
             return Plucks(

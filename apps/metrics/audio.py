@@ -231,6 +231,13 @@ def _below(count: int, share: float) -> int:
     return kept
 
 
+def fitting(n_fft: int, length: int) -> int:
+    """A window length, or the largest half, quarter, … of it that clips of this length can have."""
+    while n_fft // 2 >= length:
+        n_fft //= 2
+    return n_fft
+
+
 def channels_first(signal: Clips, reference: Clips) -> tuple[Clips, Clips]:
     """Both as float64 (clips, channels, length)."""
     if np.shape(signal) != np.shape(reference) or np.ndim(signal) != 3:

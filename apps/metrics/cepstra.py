@@ -4,9 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-from apps.metrics.audio import Clips, Scores, channels_first, htk_triangles, magnitudes
+from apps.metrics.audio import Clips, Scores, channels_first, fitting, htk_triangles, magnitudes
 
 BANDS = 40
+SHORTEST = 64
+"""Clips have to be longer than so many samples."""
 _SECONDS = 0.025  # what a window is to last: about two periods of a low voice
 
 
@@ -58,10 +60,7 @@ def mel_cepstral_distortion(
 
 def window_length(rate: float, length: int) -> int:
     """The power of two nearest to 25 ms, less if clips are shorter; at least 128 samples."""
-    wanted = 2 ** max(round(np.log2(_SECONDS * rate)), 7)
-    while wanted // 2 >= length and wanted > 128:
-        wanted //= 2
-    return wanted
+    return max(fitting(2 ** round(np.log2(_SECONDS * rate)), length), 2 * SHORTEST)
 
 
 def _cepstra(rows: Clips, triangles: NDArray[np.float64], *, floor: float) -> NDArray[np.float64]:

@@ -14,6 +14,22 @@ MEANINGS = {
     "mel_distance": Meaning("log10", "lower"),
     "stft_distance": Meaning("", "lower"),
     "si_sdr": Meaning("dB", "higher"),
+    "lsd": Meaning("log10", "lower"),
+    "kept_lsd": Meaning("log10", "lower"),  # of what the low rate holds
+    "snr": Meaning("dB", "higher"),
+    "kept_snr_change": Meaning("dB", "higher"),  # from that of resampling
+    "mel_l1": Meaning("nats", "lower"),
+    "mel_cepstral_distortion": Meaning("dB", "lower"),
+    "loudness_error": Meaning("LU", "lower"),
+    "f0_error": Meaning("cents", "lower"),
+    "gross_pitch_error": Meaning("share of voiced", "lower"),
+    "voicing_error": Meaning("share of frames", "lower"),
+    "pesq": Meaning("MOS, 1 to 4.6", "higher"),
+    "stoi": Meaning("0 to 1", "higher"),
+    "frechet_distance": Meaning("", "lower"),  # in mel spectra, or in means and spreads of series
+    "recogniser_distance": Meaning("", "lower"),  # the same, in features of the recogniser
+    "recognised": Meaning("share", "higher"),
+    "inception_score": Meaning("classes", "higher"),
     "mean_absolute_error": Meaning("the data's", "lower"),
     "root_mean_square_error": Meaning("the data's", "lower"),
     "correlation_difference": Meaning("", "lower"),  # of new signals to the records

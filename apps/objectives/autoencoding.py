@@ -22,6 +22,7 @@ from apps.objectives.batches import (
     signal_of,
 )
 from apps.objectives.draws import Signals, Unscale, beside, normal, of_class
+from apps.objectives.objective import Look
 
 
 class Autoencoder(Protocol):
@@ -106,6 +107,7 @@ def scores(
     rate: int | None,
     unscale: Unscale | None = None,
     seed: int = 0,
+    look: Look | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """How well each signal is reconstructed from the mean of its latent.
 
@@ -116,6 +118,7 @@ def scores(
         rate: Samples per second; None for series.
         unscale: From the model's units to the data's; None where they are the same.
         seed: Of the new series whose correlations are compared with those of the signals.
+        look: Sees each batch of what is made beside the records.
 
     Returns:
         One number per signal for each metric: mel_distance, stft_distance, si_sdr (dB) for audio,
@@ -129,8 +132,10 @@ def scores(
     rows: list[dict[str, NDArray[np.float64]]] = []
     real: list[Any] = []
     for batch, made, nats in _reconstructed(model, batches):
-        signal = np.asarray(signal_of(batch))
-        measured = _measure(unscale(made), unscale(signal), rate=rate)
+        shown, wanted = unscale(made), unscale(np.asarray(signal_of(batch)))
+        if look is not None:
+            look(shown, wanted)
+        measured = _measure(shown, wanted, rate=rate)
         rows.append({**measured, "kl": nats.astype(np.float64)})
         if rate is None:
             real.append(batch)

@@ -31,7 +31,7 @@ from apps.objectives.batches import (
     signal_of,
 )
 from apps.objectives.draws import Signals, Unscale, beside, normal, of_class
-from apps.objectives.objective import Objective
+from apps.objectives.objective import Look, Objective
 
 PLAYER = "decoder"
 _SHOWN = 8  # draws shown at least, so that a collapse can be seen
@@ -232,6 +232,7 @@ def scores(
     rate: int | None,
     unscale: Unscale,
     seed: int = 0,
+    look: Look | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """How far a set of draws is from a set of records, as sets.
 
@@ -243,6 +244,7 @@ def scores(
         rate: Samples per second; None for series.
         unscale: From the model's units to the data's.
         seed: Chooses the draws.
+        look: Sees each batch of what is made.
 
     Returns:
         A single number for the set: frechet_distance, see `apps.metrics.sets`.
@@ -264,12 +266,14 @@ def scores(
         drawn = decode(model, latent, length=signal.shape[1], given=given)
         real.append(unscale(np.asarray(signal)))
         made.append(unscale(drawn[: len(signal)]))
+        if look is not None:
+            look(made[-1], None)
     if sum(map(len, real)) < 2:
         raise ValueError(
             f"there are {sum(map(len, real))} records; a set to be measured has 2 or more"
         )
     features = [sets.features(np.concatenate(rows), rate=rate) for rows in (made, real)]
-    return {"frechet_distance": np.float64(sets.frechet_distance(*features))}  # pyright: ignore
+    return {"frechet_distance": np.asarray([sets.frechet_distance(*features)])}
 
 
 @eqx.filter_jit

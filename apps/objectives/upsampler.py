@@ -27,7 +27,7 @@ from apps.objectives import losses, maker
 from apps.objectives.adversary import Adversary
 from apps.objectives.batches import signal_of
 from apps.objectives.draws import Signals, Unscale, beside
-from apps.objectives.objective import Objective
+from apps.objectives.objective import Look, Objective
 from convt1d._spectral import stft
 
 PLAYER = "upsampler"
@@ -243,7 +243,12 @@ def samples(
 
 
 def scores(
-    model: Upsampler, batches: Iterable[Any], *, rate: int | None, unscale: Unscale
+    model: Upsampler,
+    batches: Iterable[Any],
+    *,
+    rate: int | None,
+    unscale: Unscale,
+    look: Look | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """How near each signal is to what is made of it after its rate was lowered.
 
@@ -252,6 +257,7 @@ def scores(
         batches: Signals, in batches; the last may be smaller.
         rate: Samples per second at the high rate; None for series.
         unscale: From the model's units to the data's.
+        look: Sees each batch of what is made beside the records.
 
     Returns:
         One number per signal for each metric. Of sound: lsd (decades), snr (dB), kept_lsd, that of
@@ -270,7 +276,10 @@ def scores(
         filled = np.pad(wanted, ((0, max(size - len(wanted), 0)), (0, 0), (0, 0)))
         found = jax.device_get(_pass(model, beside(model, filled)))
         _, base, made = (unscale(each[: len(wanted)]) for each in found)
-        rows.append(_measure(made, base, unscale(wanted), rate=rate, factor=model.factor))
+        real = unscale(wanted)
+        if look is not None:
+            look(made, real)
+        rows.append(_measure(made, base, real, rate=rate, factor=model.factor))
     if not rows:
         raise ValueError("batches is empty; there is nothing to measure")
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
@@ -284,9 +293,8 @@ def _measure(
             "mean_absolute_error": series.mean_absolute_error(made, wanted),
             "root_mean_square_error": series.root_mean_square_error(made, wanted),
         }
-    share, n_fft = 1 / factor, _LONGEST
-    while n_fft // 2 >= made.shape[1]:  # clips of any length can be trained
-        n_fft //= 2
+    # Clips of any length can be trained.
+    share, n_fft = 1 / factor, audio.fitting(_LONGEST, made.shape[1])
     kept = audio.snr(made, wanted, share=share)
     return {
         "lsd": audio.log_spectral_distance(made, wanted, n_fft=n_fft),

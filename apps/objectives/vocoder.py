@@ -27,7 +27,7 @@ from apps.objectives import losses, maker
 from apps.objectives.adversary import Adversary
 from apps.objectives.batches import signal_of
 from apps.objectives.draws import Signals, beside
-from apps.objectives.objective import Objective
+from apps.objectives.objective import Look, Objective
 
 PLAYER = "vocoder"
 FIRST = "regression: mel spectra alone"
@@ -180,13 +180,16 @@ def samples(
     ]
 
 
-def scores(model: Vocoder, batches: Iterable[Any], *, rate: int) -> dict[str, NDArray[np.float64]]:
+def scores(
+    model: Vocoder, batches: Iterable[Any], *, rate: int, look: Look | None = None
+) -> dict[str, NDArray[np.float64]]:
     """How near each signal is to what is made of its spectrum.
 
     Args:
         model: The vocoder.
         batches: Signals, in batches; the last may be smaller.
         rate: Samples per second.
+        look: Sees each batch of what is made beside the records.
 
     Returns:
         One number per signal for each metric: mel_l1 (mean |Δ log-mel| of the model's front end,
@@ -204,6 +207,8 @@ def scores(model: Vocoder, batches: Iterable[Any], *, rate: int) -> dict[str, ND
         filled = np.pad(wanted, ((0, max(size - len(wanted), 0)), (0, 0), (0, 0)))
         found = jax.device_get(_pass(model, beside(model, filled)))
         made, difference = (each[: len(wanted)] for each in found)
+        if look is not None:
+            look(made, wanted)
         measured = audio.resemblance(made, wanted, rate=rate)
         rows.append({"mel_l1": np.asarray(difference, np.float64), **measured})
     if not rows:
