@@ -117,7 +117,10 @@ def expected(hint: Any) -> str:
         if typing.get_origin(each) is Literal:
             words.extend(str(choice) for choice in typing.get_args(each))
         elif typing.get_origin(each) is tuple:
-            words.append(f"a list of {_NAMES[typing.get_args(each)[0]].split(' ', 1)[1]}s")
+            kinds = _alternatives(typing.get_args(each)[0])
+            words.append(
+                "a list of " + " or ".join(f"{_NAMES[k].split(' ', 1)[1]}s" for k in kinds)
+            )
         else:
             words.append(_NAMES[each])
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
@@ -302,7 +305,11 @@ def _fit(value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             return _NO_FIT
-        items = tuple(_fit(item, typing.get_args(hint)[0]) for item in value)
+        kinds = _alternatives(typing.get_args(hint)[0])
+        items = tuple(
+            next((fit for kind in kinds if (fit := _fit(item, kind)) is not _NO_FIT), _NO_FIT)
+            for item in value
+        )
         return _NO_FIT if _NO_FIT in items else items
     if hint is types.NoneType:
         return None if value is None else _NO_FIT

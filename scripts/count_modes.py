@@ -16,11 +16,12 @@ HOME = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HOME))
 
 from apps import build  # noqa: E402
+from apps.data import fixed_batch  # noqa: E402
 from apps.data.tones import Tones  # noqa: E402
 from apps.engine.stored import stored_steps  # noqa: E402
 from apps.metrics import modes  # noqa: E402
 from apps.objectives import autoencoding, gan  # noqa: E402
-from apps.objectives.batches import conditions  # noqa: E402
+from apps.objectives.batches import chosen, conditions, covariates_of, signal_of  # noqa: E402
 
 
 def main(words: list[str] | None = None) -> int:
@@ -40,7 +41,9 @@ def main(words: list[str] | None = None) -> int:
             return 2
         length, labels = run.signal.length, run.signal.labels
         label = np.arange(wanted.count) % len(labels) if labels else None
-        given = conditions(label)
+        batch = fixed_batch(records, wanted.count)
+        places = np.arange(wanted.count) % len(signal_of(batch))
+        given = conditions(label, chosen(covariates_of(batch), places))
         family = gan if run.config.objective.kind == "gan" else autoencoding
         made = family.sample(run.model, wanted.count, length=length, seed=wanted.seed, given=given)
         known = records.frequencies

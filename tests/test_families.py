@@ -20,6 +20,7 @@ from apps.engine.state import TrainState
 
 LIKENESS = ("objective.n_ffts=[32]", "objective.bands=[5]")
 CRITIC = ("critic.channels=2", "critic.periods=[3]")
+SERIES = ("data=tones", "data.rate=null", "data.modes=3", "data.covariates=amplitude")
 SHORT = ("train.batch_size=8", "data.length=64", "train.steps=4", "model.strides=[4,4]")
 FAMILIES = {
     "gan": (
@@ -28,8 +29,17 @@ FAMILIES = {
         *("objective.feature_weight=0", "objective.critic_turns=2"),
         *("critic.wave=true", "critic.channels=2", "critic.phase_shuffle=1", "model.entry=dense"),
     ),
+    "gan of covariates": (
+        *(*SERIES, "objective=gan", "objective.critic_turns=2"),
+        *("objective.gradient_penalty=10", "critic.wave=true", "critic.channels=2"),
+    ),
     "vae_gan": (*LIKENESS, *CRITIC, "objective=vae_gan", "objective.adversarial_from=2"),
-    "vae of a label": (*LIKENESS, "data=tones", "data.labels=frequency", "data.modes=3"),
+    "vae_gan of both": (
+        *(*SERIES, *CRITIC, "data.labels=frequency", "objective=vae_gan"),
+        *("objective.reconstruction=l2", "objective.adversarial_from=2", "model.entry=dense"),
+    ),
+    "vae of labels": (*LIKENESS, "data=tones", "data.labels=frequency", "data.modes=3"),
+    "vae of covariates": (*SERIES, "objective=vae_series", "model.bands=2", "model.strides=[4,2]"),
     "vocoder": (
         *LIKENESS, *CRITIC, "objective=vocoder", "objective.adversarial_from=2",
         *("objective.n_fft=32", "objective.mel_bands=4"),

@@ -37,7 +37,7 @@ def records(
             return Tones(
                 split=split, length=data.length, rate=data.rate, modes=data.modes,
                 lowest=data.lowest, spacing=data.spacing, count=data.count, seed=data.seed,
-                labels=data.labels is not None
+                labels=data.labels is not None, covariates=data.covariates is not None
             )  # fmt: skip
         case settings.AudioFolder():
             return AudioFolder(
@@ -51,7 +51,8 @@ def records(
                 path=data.path, split=split, key=data.key, length=data.length, stride=data.stride,
                 scaling=data.scaling, split_by=data.split_by, missing=data.missing,
                 test_fraction=data.test_fraction, seed=data.seed, date_column=data.date_column,
-                newest_first=data.newest_first
+                newest_first=data.newest_first,
+                covariates=data.covariates, labels=data.labels
             )  # fmt: skip
 
 

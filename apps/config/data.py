@@ -69,24 +69,27 @@ class Tones:
     Attributes:
         kind: chooses this data
         length: samples per record
-        rate: samples per second, Hz
+        rate: samples per second, Hz; null makes a series of them
         modes: how many frequencies there are
         lowest: cycles in a record at the lowest of them
         spacing: cycles in a record from one to the next
         count: records of the training split; the test split has as many of its own
         seed: chooses the records, apart from train.seed
         labels: frequency takes that of each record as its label; null has none
+        covariates: amplitude takes its course as what is known at every sample, a level that
+            changes once, suddenly; null keeps it the same all through, and tells nobody
     """
 
     kind: Literal["tones"] = "tones"
     length: int = 128
-    rate: int = 8000
+    rate: int | None = 8000
     modes: int = 8
     lowest: float = 4.0
     spacing: float = 4.0
     count: int = 4096
     seed: int = 0
     labels: Literal["frequency"] | None = None
+    covariates: Literal["amplitude"] | None = None
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "rate", "modes", "count")
@@ -171,6 +174,10 @@ class Arrays:
         date_column: the column of a csv or parquet that holds dates, which is kept aside; auto
             takes the first if it holds dates, null has none
         newest_first: whether a long series without dates begins with its newest row
+        covariates: columns that are known at every step and given to the model, not made by it: by
+            name, or by number from 1
+        labels: which array of an npz file has the class of each record, a whole number or word;
+            null has none
     """
 
     kind: Literal["arrays"] = "arrays"
@@ -185,6 +192,8 @@ class Arrays:
     seed: int = 0
     date_column: str | None = "auto"
     newest_first: bool = False
+    covariates: tuple[str | int, ...] = ()
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         at_least(1, self, "data", "length", "stride")

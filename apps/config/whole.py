@@ -55,7 +55,7 @@ class Config:
 def _check_data(config: Config) -> None:
     """Refuse an objective or a model that has no use for such data."""
     data, objective = config.data, config.objective
-    series = isinstance(data, Sines | Arrays)
+    series = isinstance(data, Sines | Arrays) or (isinstance(data, Tones) and data.rate is None)
     if series and getattr(objective, "reconstruction", None) == "log_mel":
         raise ConfigError(
             f"objective.reconstruction=log_mel is for audio, and data={data.kind} is none; take "

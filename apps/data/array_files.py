@@ -32,6 +32,7 @@ def read_table(
     path: str | os.PathLike[str],
     *,
     key: str | None = None,
+    beside: str | None = None,
     keep_missing: bool = False,
     date_column: str | None = AUTO,
     newest_first: bool = False,
@@ -43,6 +44,7 @@ def read_table(
             is the columns' names; every other line is one row). Missing is what is NaN, in a
             parquet a null, and in a csv also an empty cell, `NA`, `N/A`, `null`, `none` and `?`.
         key: Which array of an npz; None takes the only one.
+        beside: An array of an npz that holds something else, and is not counted.
         keep_missing: Leave NaN where values are missing; otherwise they are refused.
         date_column: The column of a csv or parquet that holds dates, which is kept aside; 'auto'
             takes the first one if it does, None none. Rows whose dates fall are turned around,
@@ -65,7 +67,7 @@ def read_table(
     elif suffix == ".parquet":
         table = read_parquet(path, date_column=date_column)
     else:
-        table = Table(_read_array(path, key))
+        table = Table(_read_array(path, key, beside))
     if table.values.size == 0:
         raise FileError(path, f"is empty (shape {table.values.shape})")
     infinite = np.isinf(table.values)
@@ -110,14 +112,51 @@ def _in_time_order(path: str | os.PathLike[str], table: Table, *, newest_first: 
     return table
 
 
-def _read_array(path: str | os.PathLike[str], key: str | None) -> np.ndarray:
+def read_labels(path: str | os.PathLike[str], *, key: str, count: int) -> tuple[str, ...]:
+    """The class of each of so many windows, from a list in the npz that holds them.
+
+    Args:
+        path: `.npz`.
+        key: Which of its arrays: one whole number or word for each window.
+        count: How many windows there are.
+
+    Raises:
+        FileError: If it is no npz, has no such list, or that cannot be the windows' labels.
+    """
+    if Path(path).suffix.lower() != ".npz":
+        raise FileError(path, f"labels={key!r} is an array of an npz beside the windows")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = _read_member(path, archive, key, name="labels", kinds="iubfUS")
+    except FileError:
+        raise
+    except Exception as error:  # as below
+        raise FileError(path, f"cannot be read: {why(error)}") from error
+    if values.shape != (count,):
+        raise FileError(
+            path, f"labels={key!r} has the shape {values.shape}; one for each of the {count} "
+            "windows is meant"
+        )  # fmt: skip
+    if values.dtype.kind == "f" and not (values == np.floor(values)).all():
+        raise FileError(path, f"labels={key!r} holds numbers that are not whole")
+    if values.dtype.kind in "iubf":
+        return tuple(str(int(value)) for value in values.tolist())
+    words = values.astype(np.str_).tolist()
+    if not all(words):
+        raise FileError(path, f"labels={key!r} holds an empty word, for window {words.index('')}")
+    return tuple(words)
+
+
+def _read_array(
+    path: str | os.PathLike[str], key: str | None, beside: str | None = None
+) -> np.ndarray:
     try:
         with open(path, "rb") as file:  # ours to close, also when numpy finds fault with it
             begins_as_zip = file.read(2) == b"PK"
             file.seek(0)
             if begins_as_zip:
                 with zipfile.ZipFile(file) as archive:
-                    values = _read_member(path, archive, key)
+                    values = _read_member(path, archive, key, beside=beside)
             else:
                 values = _read_npy(path, file, os.fstat(file.fileno()).st_size)
     except FileError:
@@ -128,16 +167,25 @@ def _read_array(path: str | os.PathLike[str], key: str | None) -> np.ndarray:
 
 
 def _read_member(
-    path: str | os.PathLike[str], archive: zipfile.ZipFile, key: str | None
+    path: str | os.PathLike[str],
+    archive: zipfile.ZipFile,
+    key: str | None,
+    *,
+    beside: str | None = None,
+    name: str = "key",
+    kinds: str = "fiub",
 ) -> np.ndarray:
-    names = {name.removesuffix(".npy"): name for name in archive.namelist()}
-    chosen = names[_choose_key(path, list(names), key)]
+    names = {each.removesuffix(".npy"): each for each in archive.namelist()}
+    meant = [each for each in names if key is not None or each != beside]
+    chosen = names[_choose_key(path, meant, key, name=name)]
     with archive.open(chosen) as member:
-        return _read_npy(path, member, archive.getinfo(chosen).file_size)
+        return _read_npy(path, member, archive.getinfo(chosen).file_size, kinds=kinds)
 
 
-def _read_npy(path: str | os.PathLike[str], file: IO[bytes], size: int) -> np.ndarray:
-    """Read an array of real numbers, if what its header says is true and can be held."""
+def _read_npy(
+    path: str | os.PathLike[str], file: IO[bytes], size: int, *, kinds: str = "fiub"
+) -> np.ndarray:
+    """Read an array of these kinds, if what its header says is true and can be held."""
     version = _version(path, file)
     shape, _, dtype = _READ_HEADER[version](file)
     if dtype.hasobject:
@@ -146,8 +194,9 @@ def _read_npy(path: str | os.PathLike[str], file: IO[bytes], size: int) -> np.nd
             "holds Python objects, which are never loaded, since a pickle can run code: save it "
             "again as an array of numbers",
         )
-    if dtype.kind not in "fiub":
-        raise FileError(path, f"holds {dtype} and not real numbers")
+    if dtype.kind not in kinds:
+        wanted = "whole numbers or words" if "U" in kinds else "real numbers"
+        raise FileError(path, f"holds {dtype} and not {wanted}")
     if min(shape, default=0) < 0:
         raise FileError(path, f"has the shape {shape}")
     count = math.prod(shape)
@@ -176,12 +225,14 @@ def _version(path: str | os.PathLike[str], file: IO[bytes]) -> tuple[int, int]:
     return version
 
 
-def _choose_key(path: str | os.PathLike[str], keys: list[str], key: str | None) -> str:
+def _choose_key(
+    path: str | os.PathLike[str], keys: list[str], key: str | None, *, name: str = "key"
+) -> str:
     if key is None and len(keys) == 1:
         return keys[0]
     listing = ", ".join(map(repr, keys)) or "nothing"
     if key is None:
         raise FileError(path, f"holds {listing}: choose one with key=")
     if key not in keys:
-        raise FileError(path, f"key={key!r} is not in it; it holds {listing}")
+        raise FileError(path, f"{name}={key!r} is not in it; it holds {listing}")
     return key

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from apps.data.array_files import read_table
+from apps.data.array_files import read_labels, read_table
 from apps.data.checks import SPLITS, FileError, check_choice, check_fraction, check_whole
+from apps.data.columns import divided
 from apps.data.csv_files import AUTO
 from apps.data.dates import Dates
+from apps.data.labels import classes
 from apps.data.missing import CHOICES, WhollyMissingError, interpolate
 from apps.data.notices import tell_once
 from apps.data.scaling import Scaling
@@ -42,6 +44,10 @@ class Arrays:
     - by 'none' both splits are all there is: nothing is held out, and a line is logged that says
       so. So the published tables of generated series are made, whose scores compare sets.
 
+    Columns can be covariates: what is known at each step and given to a model, not made by it.
+    They are scaled as the rest is, and are no channels of the signal. Ready-made windows can have
+    labels; what is known of a part of a long series is a covariate.
+
     Args:
         path: `.npy`, `.npz`, `.csv` or `.parquet`.
         split: 'train' or 'test'.
@@ -63,10 +69,13 @@ class Arrays:
         date_column: The name of a column of dates; 'auto' takes the first one if it holds dates,
             None has none. Dates that fall are turned around, so that the last part is the newest.
         newest_first: The same for one series without dates, of which nothing says so.
+        covariates: Columns that are given and not made: by name, or by number from 1.
+        labels: Which array of an npz has the class of each ready-made window, a whole number or
+            word each; None has none.
 
     Raises:
-        FileError: If the file cannot be read, has not two or three axes, or has missing values
-            that are refused or cannot be interpolated.
+        FileError: If the file cannot be read, has not two or three axes, has missing values that
+            are refused or cannot be interpolated, no such columns or no such labels.
         ValueError: If an argument is out of range, or a split would hold no window.
     """
 
@@ -85,6 +94,8 @@ class Arrays:
         seed: int = 0,
         date_column: str | None = AUTO,
         newest_first: bool = False,
+        covariates: Sequence[str | int] = (),
+        labels: str | None = None,
     ):
         check_choice("split", split, SPLITS)
         check_fraction("test_fraction", test_fraction)
@@ -98,7 +109,12 @@ class Arrays:
         if split_by == "none":
             tell_once(_LOG, f"{path}: data.split_by=none: {_NOTHING_HELD_OUT}")
         table = read_table(
-            path, key=key, keep_missing=True, date_column=date_column, newest_first=newest_first
+            path,
+            key=key,
+            beside=labels,
+            keep_missing=True,
+            date_column=date_column,
+            newest_first=newest_first,
         )
         values, rank = table.values, table.values.ndim
         length = _window_length(path, values, length)
@@ -113,16 +129,25 @@ class Arrays:
             series = values.reshape(len(values), -1)  # [time, channels]
             parts = cut(series, length, stride, by, test_fraction, seed)
         _check_parts(path, parts, values, length, stride, test_fraction)
-        self._scaling = Scaling.fit(scaling, parts["train"].rows)
+        self._columns = divided(path, table, covariates)
+        self._labels = None if labels is None else _labels(path, labels, values)
+        rows = parts["train"].rows
+        self._made = self._columns.made if covariates else slice(None)  # which copies nothing
+        self._scaling = Scaling.fit(scaling, rows[:, self._made])
+        given = self._columns.given
+        self._given_scaling = Scaling.fit(scaling, rows[:, given]) if given else None
         self._windows, self._starts = parts[split].windows, parts[split].starts
         self._dates = table.dates
         self._label = f"{os.path.basename(path)} {'window' if rank == 3 else 'row'}"
         self.signal = Signal(
             kind="series",
             length=self._windows.shape[1],
-            channels=self._windows.shape[2],
+            channels=len(self._columns.made),
             scaling=None if scaling == "none" else self._scaling,
-            columns=table.columns,
+            columns=tuple(table.columns[place] for place in self._columns.made if table.columns),
+            labels=classes(self._labels or ()),
+            covariates=self._columns.names,
+            covariate_scaling=None if scaling == "none" else self._given_scaling,
         )
 
     def __len__(self) -> int:
@@ -145,7 +170,29 @@ class Arrays:
     def example(self, index: int, rng: np.random.Generator | None = None) -> Example:
         """One window, scaled; `rng` is not used (nothing to crop)."""
         del rng
-        return self._scaling.scale(self._windows[index]).astype(np.float32)
+        window = self._windows[index][:, self._made]
+        return self._scaling.scale(window).astype(np.float32)
+
+    def covariates(self, index: int) -> Example:
+        """What is given at each step of one window, scaled."""
+        assert self._given_scaling is not None
+        window = self._windows[index][:, self._columns.given]
+        return self._given_scaling.scale(window).astype(np.float32)
+
+    def label(self, index: int) -> int:
+        """The place of one window's class among the signal's labels."""
+        assert self._labels is not None
+        return self.signal.labels.index(self._labels[self._starts[index]])
+
+
+def _labels(path: str | os.PathLike[str], key: str, values: np.ndarray) -> tuple[str, ...]:
+    if values.ndim != 3:
+        raise FileError(
+            path,
+            f"labels={key!r} are of ready-made windows, and this is one long series: what is "
+            "known of a part of it is a column, for data.covariates",
+        )
+    return read_labels(path, key=key, count=len(values))
 
 
 def _window_length(path: str | os.PathLike[str], values: np.ndarray, length: int | None) -> int:

@@ -1,7 +1,6 @@
 """Signals a person hands in and takes away: one file, one signal."""
 
 import csv
-import dataclasses
 import logging
 import os
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxtyping import Float32
 from apps.data.array_files import ARRAY_SUFFIXES, WRITTEN_SUFFIXES, read_table
 from apps.data.audio import examine, read_frames, resample
 from apps.data.checks import FileError, check_positive, check_whole
+from apps.data.columns import picked
 from apps.data.csv_files import AUTO
 from apps.data.dates import Dates
 from apps.data.table import Table
@@ -41,6 +41,7 @@ def read_signal(
     rate: int | None,
     channels: int | None,
     peak: float | None = None,
+    columns: tuple[str, ...] = (),
 ) -> Float32[np.ndarray, "samples channels"]:
     """A whole signal from a sound file, or from an array file of one series.
 
@@ -50,6 +51,7 @@ def read_signal(
         rate: Sound is resampled to it; None keeps the file's. A series has none: not used.
         channels: 1 mixes sound; otherwise, and for a series, the file must have as many. None
             takes what is there.
+        columns: The channels of a series by name: a file that names them may have others besides.
         peak: Sound is scaled to this largest magnitude, as in `AudioFolder`; None leaves it.
 
     Raises:
@@ -62,7 +64,7 @@ def read_signal(
     if peak is not None:
         check_positive("peak", peak)
     if Path(path).suffix.lower() in ARRAY_SUFFIXES:
-        return read_series(path, channels=channels).values.astype(np.float32)
+        return read_series(path, channels=channels, columns=columns).values.astype(np.float32)
     info = examine(path)
     sound = read_frames(path, start=0, count=info.frames, channels=channels)
     sound = resample(sound, info.rate, rate or info.rate)
@@ -127,6 +129,7 @@ def read_series(
     path: str | os.PathLike[str],
     *,
     channels: int | None,
+    columns: tuple[str, ...] = (),
     date_column: str | None = AUTO,
     newest_first: bool = False,
     keep_missing: bool = False,
@@ -139,15 +142,7 @@ def read_series(
     table = read_table(
         path, keep_missing=keep_missing, date_column=date_column, newest_first=newest_first
     )
-    values = table.values
-    if values.ndim not in (1, 2):
-        raise FileError(
-            path, f"has the shape {values.shape}, where one series [time, channels] is meant"
-        )
-    series = values.reshape(len(values), -1)
-    if channels is not None and series.shape[1] != channels:
-        raise FileError(path, f"has {series.shape[1]} channels where channels={channels}")
-    return dataclasses.replace(table, values=series)
+    return picked(path, table, channels, columns)
 
 
 def _write_csv(

@@ -39,7 +39,8 @@ def signal_files(path: Path, run: Trained) -> list[Path]:
 
 def read(path: Path, run: Trained) -> Array:
     """Read a signal at the run's rate and of its channels."""
-    return read_signal(path, rate=run.signal.rate, channels=run.signal.channels)
+    signal = run.signal
+    return read_signal(path, rate=signal.rate, channels=signal.channels, columns=signal.columns)
 
 
 def to_model(signal: Array, run: Trained) -> tuple[Array, float]:

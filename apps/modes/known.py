@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from apps import build
 from apps.build import Trained
-from apps.data import Source, fixed_batch, read_table
+from apps.data import Source, fixed_batch
+from apps.data.files import read_series
 from apps.modes.wanted import Generate
 from apps.objectives.batches import Conditions, conditions, covariates_of, label_of
 from apps.schema import ConfigError, nearest
@@ -108,22 +109,11 @@ def label_number(wanted: Generate, run: Trained) -> int:
 def read_covariates(path: Path, run: Trained) -> Array:
     """Covariates as the model takes them, [samples, covariates], from a table of them.
 
-    A table that names its columns may have others; one that does not has these alone, in order.
-
     Raises:
-        ConfigError: If it has not the run's covariates.
+        FileError: If it has not the run's covariates.
     """
-    signal, table = run.signal, read_table(path)
-    names = signal.covariates
-    values = table.values.reshape(len(table.values), -1) if table.values.ndim < 2 else table.values
-    if set(names) <= set(table.columns):
-        values = values[:, [table.columns.index(name) for name in names]]
-    elif values.ndim != 2 or values.shape[1] != len(names):
-        raise ConfigError(
-            f"covariates={path} has the shape {values.shape}; the run's covariates are "
-            f"{', '.join(names)}: give [samples, {len(names)}], or a csv that names these columns"
-        )
-    scaling = signal.covariate_scaling
+    names, scaling = run.signal.covariates, run.signal.covariate_scaling
+    values = read_series(path, channels=len(names), columns=names).values
     return np.asarray(values if scaling is None else scaling.scale(values), np.float32)
 
 

@@ -142,8 +142,11 @@ def _consistent(draw: st.DrawFn) -> Values:
         objective["factor"] = math.prod(strides)
     if objective["kind"] not in ("vae", "vae_gan"):
         model["bands"] = 1
+    if data["kind"] == "arrays":
+        data |= {"labels": None, "covariates": draw(st.sampled_from([[], ["2"], [1]]))}
     if objective["kind"] in ("vocoder", "upsampler"):
-        data.pop("labels", None)
+        for name in ("labels", "covariates"):
+            data.pop(name, None)
     if objective["kind"] != "gan":
         objective.pop("free_bits", None)
     else:
@@ -261,8 +264,11 @@ def prepared(wanted: Config) -> tuple[Any, Any, Any, Any]:
 
 def _batch(signal: Signal, size: int) -> Any:
     records = jax.ShapeDtypeStruct((size, signal.length, signal.channels), np.float32)
-    label = jax.ShapeDtypeStruct((size,), np.int32)
-    return Conditioned(records, label) if signal.labels else records  # pyright: ignore
+    if not signal.labels and not signal.covariates:
+        return records
+    given = jax.ShapeDtypeStruct((size, signal.length, len(signal.covariates)), np.float32)
+    label = jax.ShapeDtypeStruct((size,), np.int32) if signal.labels else None
+    return Conditioned(records, label, given if signal.covariates else None)  # pyright: ignore
 
 
 def _traced(step: TrainStep, state: Any, batch: Any) -> tuple[Any, Any, Any]:
