@@ -138,7 +138,8 @@ def test_scores_are_of_what_is_made_of_each_record(labelled):
     batches = [whole[:3], whole[3:]]
     if labelled:
         batches = [Conditioned(each, np.zeros(len(each), "i4")) for each in batches]
-    found = make().scores(MODEL, batches)
+    seen = []
+    found = make().scores(MODEL, batches, look=lambda made, wanted: seen.append((made, wanted)))
     low = jnp.asarray(low_of(whole))
     made, base = np.asarray(MODEL(low)), np.asarray(MODEL.base(low))
     assert set(found) == {"lsd", "snr", "kept_lsd", "kept_snr_change"}
@@ -147,6 +148,9 @@ def test_scores_are_of_what_is_made_of_each_record(labelled):
     np.testing.assert_allclose(found["snr"], audio.snr(made, whole), rtol=1e-4)
     change = audio.snr(made, whole, share=0.5) - audio.snr(base, whole, share=0.5)
     np.testing.assert_allclose(found["kept_snr_change"], change, atol=1e-3)
+    shown, beside = (np.concatenate(each) for each in zip(*seen, strict=True))
+    np.testing.assert_allclose(shown, made, atol=1e-5)
+    np.testing.assert_array_equal(beside, whole)
 
 
 @pytest.mark.slow

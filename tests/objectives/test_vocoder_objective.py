@@ -164,7 +164,10 @@ def test_scores_are_of_what_is_made_of_each_record(labelled):
     clips = signals(5, length=300)
     parts = [clips[:3], clips[3:]]
     given = [Conditioned(p, np.zeros(len(p), np.int32)) for p in parts] if labelled else parts
-    found = vocoder.objective(rate=RATE).scores(MODEL, given)
+    seen = []
+    found = vocoder.objective(rate=RATE).scores(
+        MODEL, given, look=lambda made, wanted: seen.append((made, wanted))
+    )
     mel, made = vocoder.vocoded(MODEL, jnp.asarray(clips))
     filled = vocoder.whole_hops(made, HOP)
     expected = np.abs(MODEL.front_end(filled) - mel).mean((1, 2))
@@ -172,6 +175,9 @@ def test_scores_are_of_what_is_made_of_each_record(labelled):
     np.testing.assert_allclose(found["si_sdr"], audio.si_sdr(np.asarray(made), clips), rtol=1e-3)
     assert set(found) == {"mel_l1", "mel_distance", "stft_distance", "si_sdr"}
     assert all(values.shape == (5,) for values in found.values())
+    shown, beside = (np.concatenate(each) for each in zip(*seen, strict=True))
+    np.testing.assert_allclose(shown, made, atol=1e-5)
+    np.testing.assert_array_equal(beside, clips)
 
 
 def test_samples_lie_beside_what_they_are_made_of():
