@@ -85,10 +85,16 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def evaluated(
-    folder: Path, metrics: dict[str, Any], *, split: str = "test", step: int = 20
+    folder: Path,
+    metrics: dict[str, Any],
+    *,
+    split: str = "test",
+    pictures: dict[str, str] | None = None,
 ) -> None:
-    held = {"step": step, "split": split, "weights": "ema", "records": 4, "metrics": metrics}
-    (folder / f"evaluation-{split}-{step:07d}.json").write_text(json.dumps(held))
+    """What an evaluation leaves in a run folder."""
+    held = {"step": 20, "split": split, "weights": "ema", "records": 4, "metrics": metrics}
+    text = json.dumps({**held, "pictures": pictures or {}})
+    (folder / f"evaluation-{split}-0000020.json").write_text(text)
 
 
 class Seen(HTMLParser):

@@ -183,3 +183,6 @@ def test_a_signal_saves_and_leaves_with_0(name: str, tmp_path: Path):
     assert process.wait(timeout=60) == 0
     steps = [int(path.name) for path in (tmp_path / "r" / "checkpoints").glob("[0-9]*")]
     assert steps == [record(tmp_path / "r")[-1]["step"]]
+    assert f"Step {steps[0]:,} of 100,000" in (tmp_path / "r" / "report.html").read_text()
+    stretches = json.loads((tmp_path / "r" / "timing.json").read_text())["stretches"]
+    assert [each["to"] for each in stretches] == steps

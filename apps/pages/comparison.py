@@ -58,7 +58,7 @@ def _headline(runs: Sequence[Read], networks: Sequence[network.Network | str]) -
              digest(each.config))
         )  # fmt: skip
     heads = ("run", "what it is", "what came of it", "parameters", "ended", "config")
-    return table(heads, rows, caption="The runs", numbers=(3,))
+    return table(heads, rows, caption="The runs", numbers=(3,), texts=(2,))
 
 
 def _differences(runs: Sequence[Read]) -> Markup:

@@ -65,7 +65,6 @@ def chart(
     better: str = "",
     unit: str = "",
     legend: bool = False,
-    width: float = WIDTH,
 ) -> Markup:
     """A figure of curves over the steps of a run.
 
@@ -75,11 +74,9 @@ def chart(
         better: Which way is better; the best point is then marked.
         unit: Of the values.
         legend: Whether each line is to be named.
-        width: Of the drawing; its letters are as large as a small text's where it has that many
-            pixels.
     """
     points = [point for line in lines for point in line.finite()]
-    across = scale([at for at, _ in points], start=_LEFT, end=width - _RIGHT, exact=True)
+    across = scale([at for at, _ in points], start=_LEFT, end=WIDTH - _RIGHT, exact=True)
     up = scale([value for _, value in points], start=HEIGHT - _BOTTOM, end=_TOP)
     summary = "; ".join(_summary(line, better, named=legend) for line in lines if line.finite())
     drawn = [*_axes(across, up)]
@@ -97,7 +94,7 @@ def chart(
                         class_="best")
             )  # fmt: skip
     svg = element(
-        "svg", *drawn, viewBox=f"0 0 {width:g} {HEIGHT:g}", role="img",
+        "svg", *drawn, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img",
         aria_label=f"{title}: {summary}",
     )  # fmt: skip
     log = " · logarithmic" if up.logarithmic else ""

@@ -14,6 +14,8 @@ from apps.pages.run import FILE, facts
 from apps.pages.skeleton import section
 
 _ROWS = 4000  # of a csv: more cannot be seen
+_ALL = "overview"  # the picture of everything
+_PICTURES = 4  # that are taken in
 
 
 def write(
@@ -86,17 +88,14 @@ def page(
 
 def made(files: Sequence[Path]) -> Markup | None:
     """Sounds to hear, series to see, and pictures of what is neither."""
-    heard = _paired([path for path in files if path.suffix == ".wav"])
-    if heard:
-        return sounds.shown(heard)
-    tables = _paired([path for path in files if path.suffix == ".csv"])
-    if tables:
-        drawn, columns = _drawn(tables)
-        pairs = series.pairs(drawn, columns)
-        new = series.together(drawn, [], columns)
-        return join([pairs, new]) if pairs or new else None
-    pictures = [path for path in files if path.suffix == ".png"]
-    return join([embedded.picture(path, alt=path.stem) for path in pictures[:4]]) or None
+    heard = sounds.shown(_paired([path for path in files if path.suffix == ".wav"]))
+    drawn, columns = _drawn(_paired([path for path in files if path.suffix == ".csv"]))
+    curves = [series.pairs(drawn, columns), series.together(drawn, [], columns)]
+    seen = heard is not None or any(curves)
+    # The overview shows what is shown here already; others show what is not.
+    left = [path for path in files if path.suffix == ".png" and not (seen and path.stem == _ALL)]
+    pictures = [embedded.picture(path, alt=path.stem, title=path.stem) for path in left[:_PICTURES]]
+    return join([heard, *curves, *pictures]) or None
 
 
 def _paired(files: Sequence[Path]) -> list[sounds.Pair]:

@@ -26,7 +26,7 @@ def shown(run: Read, *, best: str = "") -> Markup | None:
     first = [
         f"{player}/{word}" for word in _FIRST for player in players if f"{player}/{word}" in trained
     ]
-    pairs = [chart(name.replace("/", ": "), [trained[name]], width=500.0) for name in first]
+    pairs = [chart(name.replace("/", ": "), [trained[name]]) for name in first]
     others = [
         chart(name.replace("/", ": "), [line])
         for name, line in trained.items()

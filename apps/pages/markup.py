@@ -52,6 +52,7 @@ def table(
     *,
     caption: str,
     numbers: Sequence[int] = (),
+    texts: Sequence[int] = (),
 ) -> Markup:
     """A table in a box of its own, in which it scrolls where the page is too narrow for it.
 
@@ -60,10 +61,11 @@ def table(
         rows: Cells; the first of each names its row.
         caption: What the table holds.
         numbers: The columns that hold numbers.
+        texts: Those that hold sentences, which are broken into lines; all others are not.
     """
 
     def style(column: int) -> str | None:
-        return "number" if column in numbers else None
+        return "number" if column in numbers else "text" if column in texts else None
 
     head = [
         element("th", text, scope="col", class_=style(column)) for column, text in enumerate(heads)

@@ -44,11 +44,10 @@ def page(run: Read) -> str:
     """The report of a run."""
     found = network.network(run)
     best = "" if isinstance(found, str) else found.best
-    evaluations = [scores.shown(each) for each in run.evaluations]
     return skeleton.page(
         run.name,
         section("What it makes", made(run), name="made"),
-        section("Scores", *evaluations, name="scores"),
+        section("Scores", scores.shown(run.evaluations), name="scores"),
         section("How it learnt", learning.shown(run, best=best), name="learning"),
         section("Warnings", told.shown(run), name="warnings"),
         section("Where the time went", spent.shown(run), name="time"),

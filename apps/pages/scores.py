@@ -5,13 +5,23 @@ from typing import Any
 
 from apps.metrics.meanings import MEANINGS
 from apps.pages import embedded
-from apps.pages.markup import Markup, element, join, number, table
+from apps.pages.markup import Markup, element, folded, join, number, table
 from apps.pages.reading import Evaluation, Read
 
 _WIDTH, _HEIGHT = 140.0, 16.0
 
 
-def shown(evaluation: Evaluation) -> Markup:
+PICTURED = 3  # evaluations whose pictures are shown, and that are not folded
+
+
+def shown(evaluations: Sequence[Evaluation]) -> Markup | None:
+    """All evaluations, the last step first; older ones are folded, their pictures left out."""
+    latest = [_one(each, pictured=True) for each in evaluations[:PICTURED]]
+    older = [_one(each, pictured=False) for each in evaluations[PICTURED:]]
+    return join([*latest, folded(f"{len(older)} older ones", *older) if older else None]) or None
+
+
+def _one(evaluation: Evaluation, *, pictured: bool) -> Markup:
     """One evaluation: its table, and the pictures it made."""
     rows = []
     controlled = any(value["control"] for value in evaluation.metrics.values())
@@ -41,6 +51,7 @@ def shown(evaluation: Evaluation) -> Markup:
             *(
                 embedded.picture(path, alt=title, title=title)
                 for title, path in evaluation.pictures.items()
+                if pictured
             ),
         ]
     )

@@ -14,7 +14,7 @@ MOST_VARIABLES = 6
 MOST_SERIES = 6
 LONGEST = 20_000  # values of a series that are drawn
 
-WIDTH, HEIGHT = 260.0, 110.0
+WIDTH, HEIGHT = 180.0, 96.0
 
 Array = NDArray[np.floating[Any]]
 

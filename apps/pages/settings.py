@@ -45,11 +45,13 @@ def shown(settings: Config) -> Markup:
         ("setting", "value", "default", "what it is"),
         [(each.key, word(each.value), word(each.default), each.text) for each in changed],
         caption="What differs from the defaults",
+        texts=(3,),
     )
     left = table(
         ("setting", "value", "what it is"),
         [(each.key, word(each.value), each.text) for each in rest],
         caption="What is as it would be",
+        texts=(2,),
     )
     return join([set_, folded(f"The other {len(rest)} settings", left)])
 

@@ -12,14 +12,14 @@ def shown(run: Read) -> Markup:
     """Warnings first; what else was said is folded."""
     found = [*counted(run), *run.trouble]
     warned = _grouped(each for each in run.messages if each.kind == "warning")
-    said = _grouped(each for each in run.messages if each.kind != "warning")
+    said = [*clipped(run), *_grouped(each for each in run.messages if each.kind != "warning")]
     parts = []
     if found or warned:
         parts.append(_listed([*found, *warned]))
     else:
         parts.append(element("p", "Nothing to warn of."))
     if said:
-        parts.append(folded(f"What else was said ({len(said)})", _listed(said)))
+        parts.append(folded(f"What else is to be said ({len(said)})", _listed(said)))
     return join(parts)
 
 
@@ -34,14 +34,21 @@ def counted(run: Read) -> Iterator[str]:
         lost = len(line.values) - len(points)
         if lost:
             yield f"{name} was not finite in {lost} of {len(line.values)} logged steps"
+
+
+def clipped(run: Read) -> Iterator[str]:
+    """How often gradients were scaled down, which most runs do at first."""
+    for name, line in run.curves.items():
+        player, _, word = name.rpartition("/")
         bound = _bound(run, player)
-        if word == "gradient_norm" and bound:
-            clipped = sum(value > bound for _, value in points)
-            if clipped:
-                yield (
-                    f"the gradient of {player} was clipped in {clipped} of {len(points)} logged "
-                    f"steps (its norm was above {bound:g})"
-                )
+        if word != "gradient_norm" or not bound:
+            continue
+        norms = [value for _, value in line.finite()]
+        if count := sum(value > bound for value in norms):
+            yield (
+                f"the gradient of {player} was clipped in {count} of {len(norms)} logged steps "
+                f"(its norm was above {bound:g})"
+            )
 
 
 def _bound(run: Read, player: str) -> float | None:

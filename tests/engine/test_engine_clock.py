@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from engine_toys import Run, wave
 from rich.console import Console
 
 from apps.engine import clock as clocks
@@ -14,6 +15,7 @@ from apps.engine import messages as kept
 from apps.engine import times
 from apps.engine.clock import ACTIVITIES, Clock
 from apps.engine.log import Log
+from apps.engine.loop import Cadence
 from apps.engine.messages import Messages, Overheard
 from apps.engine.times import Times
 
@@ -120,6 +122,28 @@ def test_damaged_times_begin_anew_with_a_word(tmp_path, content):
     log.close()
     assert len(json.loads((tmp_path / "timing.json").read_text())["stretches"]) == 1
     assert "timing.json is damaged" in texts(tmp_path)[0][2]
+
+
+def test_a_run_and_its_resume_tell_where_their_time_went(tmp_path):
+    run = Run(tmp_path)
+    every = Cadence(log=1, evaluate=3, sample=3, save=2)
+    for steps in (5, 9):
+        run.train(steps, cadence=every, evaluate=lambda _: {"a": 1.0}, sample=lambda _: [wave()])
+    first, second = json.loads((run.folder / "timing.json").read_text())["stretches"]
+    assert (first["from"], first["to"], second["from"], second["to"]) == (0, 5, 5, 9)
+    assert all(each > 0 for each in first["seconds"].values())
+    assert set(first["seconds"]) == set(ACTIVITIES)
+
+
+def test_the_time_of_a_run_that_breaks_off_is_kept(tmp_path):
+    def fail(state):
+        raise RuntimeError("broken")
+
+    run = Run(tmp_path)
+    with pytest.raises(RuntimeError, match="broken"):
+        run.train(9, cadence=Cadence(log=1, evaluate=4, sample=0, save=0), evaluate=fail)
+    (only,) = json.loads((run.folder / "timing.json").read_text())["stretches"]
+    assert only["to"] == 4
 
 
 def test_messages_and_warnings_are_kept_with_their_steps(tmp_path):

@@ -32,7 +32,7 @@ def test_a_run_of_sounds_can_be_heard_and_seen(tmp_path):
     found = seen(page)
     heard = [attributes for tag, attributes in found.tags if tag == "audio"]
     assert len(heard) == 5
-    assert all(str(each["src"]).startswith("data:audio/flac;base64,") for each in heard)
+    assert all(str(each["src"]).startswith("data:audio/wav;base64,") for each in heard)
     pictures = [attributes for tag, attributes in found.tags if tag == "img"]
     assert len(pictures) == 5
     assert all(each["alt"] for each in pictures)
@@ -123,6 +123,26 @@ def test_pictures_of_an_evaluation_are_taken_in_and_no_file_from_elsewhere(tmp_p
     ]
 
 
+def test_older_evaluations_are_folded_and_their_pictures_left_out(tmp_path):
+    run = audio_run(tmp_path / "run")
+    for step in range(1, 6):
+        (run / f"{step}.png").write_bytes(b"\x89PNG")
+        held = {"step": step, "metrics": {}, "pictures": {f"of {step}": f"{step}.png"}}
+        (run / f"evaluation-test-{step:07d}.json").write_text(json.dumps(held))
+    page = text_of(pages.write_run(run))
+    assert re.findall('alt="of (\\d)"', page) == ["5", "4", "3"]
+    assert "2 older ones" in page
+
+
+def test_a_clipped_gradient_is_told_and_is_no_warning(tmp_path):
+    run = audio_run(tmp_path / "run")
+    rows = [{"step": at, "vae/gradient_norm": at / 2} for at in range(1, 5)]
+    (run / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    page = seen(text_of(pages.write_run(run))).text
+    assert "Nothing to warn of." in page
+    assert "the gradient of vae was clipped in 2 of 4 logged steps" in page
+
+
 def test_what_is_missing_or_damaged_is_told_and_the_rest_shown(tmp_path):
     run = audio_run(tmp_path / "run")
     (run / "metrics.jsonl").write_text('nonsense\n{"step": 3, "vae/loss": null}\n{"st')
@@ -161,7 +181,7 @@ def test_many_long_sounds_stay_a_page_of_some_megabytes_and_it_says_what_is_left
     assert path.stat().st_size < 10_000_000
     page = seen(text_of(path)).text
     assert "The first 8 of 11 are here." in page
-    assert "Of sounds of 20 s the first 3.91 s are here." in page
+    assert "Of sounds of 20 s the first 3.26 s are here." in page
     assert page.count("made") >= sounds.MOST // 2
 
 
