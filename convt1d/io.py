@@ -31,6 +31,7 @@ from convt1d.models import (
     Heads,
     Layout,
     MelFrontEnd,
+    SeriesUpsampler,
     Upsampler,
     Vocoder,
 )
@@ -42,7 +43,7 @@ _CLASSES = {
     kind.__name__: kind
     for kind in (
         *(VAE, Decoder, Encoder, Layout, Conditional, ConditionalEncoder),
-        *(Upsampler, Vocoder, MelFrontEnd),
+        *(Upsampler, SeriesUpsampler, Vocoder, MelFrontEnd),
         *(Banded, BandedEncoder, Heads, PQMF),
         *(ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm),
     )

@@ -20,6 +20,7 @@ from convt1d.models import (
     Encoder,
     Layout,
     MelFrontEnd,
+    SeriesUpsampler,
     Upsampler,
     Vocoder,
 )
@@ -27,7 +28,7 @@ from convt1d.models import (
 
 def model(
     config: Config, signal: Signal, *, key: Key[Array, ""]
-) -> VAE | Decoder | Conditional | Vocoder | Upsampler:
+) -> VAE | Decoder | Conditional | Vocoder | Upsampler | SeriesUpsampler:
     """Return the network that is used afterwards, for such signals."""
     match config.objective:
         case settings.Vae() | settings.VaeGan():
@@ -36,8 +37,13 @@ def model(
             return _generator(config, signal, key=key)
         case settings.Vocoder():
             return _vocoder(config, signal, key=key)
-        case settings.Upsampler():
+        case settings.Upsampler(low_rate="filtered"):
             return Upsampler(config.objective.factor, layout(config), key=key)
+        case settings.Upsampler():
+            return SeriesUpsampler(
+                config.objective.factor, layout(config), channels=signal.channels,
+                low_rate=config.objective.low_rate, key=key
+            )  # fmt: skip
 
 
 def critic(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Critics | None:

@@ -51,6 +51,7 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
                 rate=signal.rate, factor=wanted.factor, unscale=signal.unscale,
                 n_ffts=wanted.n_ffts, stft_weight=wanted.stft_weight,
                 log_spectral_weight=wanted.log_spectral_weight, l1_weight=wanted.l1_weight,
+                l2_weight=wanted.l2_weight,
                 adversary=None if config.critic is None else adversary(wanted),
                 adversarial_from=wanted.adversarial_from, critic_turns=wanted.critic_turns
             )  # fmt: skip

@@ -158,24 +158,30 @@ class Upsampler(Adversarial):
     Attributes:
         kind: chooses this objective
         factor: of the rates; the product of model.strides
+        low_rate: what a sample of the low rate is, for sound of an anti-aliasing filter (filtered),
+            for series the mean of a block of samples (mean) or the first of it (points)
         n_ffts: window lengths of the spectra, samples of the high rate
         stft_weight: weight of the likeness of spectra
         log_spectral_weight: weight of their log-spectral distance, by which upsamplers are compared
         l1_weight: weight of the mean absolute difference of the signals
+        l2_weight: weight of the mean squared difference of the signals
     """
 
     kind: Literal["upsampler"] = "upsampler"
     factor: int = 4
+    low_rate: Literal["filtered", "mean", "points"] = "filtered"
     n_ffts: tuple[int, ...] = (64, 128, 256, 512)
     stft_weight: float = 1.0
     log_spectral_weight: float = 0.0
     l1_weight: float = 5.0
+    l2_weight: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(2, self, "objective", "factor")
         at_least(4, self, "objective", "n_ffts")
-        at_least(0, self, "objective", "stft_weight", "log_spectral_weight", "l1_weight")
+        at_least(0, self, "objective", "stft_weight", "log_spectral_weight")
+        at_least(0, self, "objective", "l1_weight", "l2_weight")
 
 
 @dataclass(frozen=True, kw_only=True)

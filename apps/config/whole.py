@@ -52,10 +52,15 @@ class Config:
             )
 
 
+def _is_series(config: Config) -> bool:
+    data = config.data
+    return isinstance(data, Sines | Arrays) or (isinstance(data, Tones) and data.rate is None)
+
+
 def _check_data(config: Config) -> None:
     """Refuse an objective or a model that has no use for such data."""
     data, objective = config.data, config.objective
-    series = isinstance(data, Sines | Arrays) or (isinstance(data, Tones) and data.rate is None)
+    series = _is_series(config)
     if series and getattr(objective, "reconstruction", None) == "log_mel":
         raise ConfigError(
             f"objective.reconstruction=log_mel is for audio, and data={data.kind} is none; take "
@@ -97,6 +102,17 @@ def _check_model(config: Config) -> None:
             f"objective.factor must be the product of model.strides {list(model.strides)}, "
             f"{model.hop}, got {objective.factor}"
         )
+    if isinstance(objective, Upsampler) and objective.low_rate != "filtered":
+        if not _is_series(config):
+            raise ConfigError(
+                f"objective.low_rate={objective.low_rate} is for series, and data="
+                f"{config.data.kind} is none; take objective.low_rate=filtered"
+            )
+        if model.lstm:
+            raise ConfigError(
+                f"model.lstm={model.lstm} sees a whole series, and an upsampler of series takes "
+                f"those of any length; take model.lstm=0"
+            )
     if model.bands > 1 and not isinstance(objective, Vae | VaeGan):
         raise ConfigError(
             f"model.bands={model.bands} are of autoencoders, and objective={objective.kind} is "

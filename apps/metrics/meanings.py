@@ -32,6 +32,16 @@ MEANINGS = {
     "inception_score": Meaning("classes", "higher"),
     "mean_absolute_error": Meaning("the data's", "lower"),
     "root_mean_square_error": Meaning("the data's", "lower"),
+    # of interpolation, beside an upsampler of series
+    "mae_linear": Meaning("the data's", "lower"),
+    "rmse_linear": Meaning("the data's", "lower"),
+    "rmse_over_linear": Meaning("× linear's, by variable", "below 1"),
+    "mae_cubic": Meaning("the data's", "lower"),
+    "rmse_cubic": Meaning("the data's", "lower"),
+    "rmse_over_cubic": Meaning("× cubic spline's, by variable", "below 1"),
+    "mae_fourier": Meaning("the data's", "lower"),
+    "rmse_fourier": Meaning("the data's", "lower"),
+    "rmse_over_fourier": Meaning("× Fourier's, by variable", "below 1"),
     "correlation_difference": Meaning("", "lower"),  # of new signals to the records
     "kl": Meaning("nats per step", ""),
 }

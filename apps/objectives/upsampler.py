@@ -5,7 +5,7 @@ where there is one. The records are of the high rate; what the upsampler is give
 on the device, by `convt1d.models.Upsampler.low`. The loss is
 
     stft_weight · multi-resolution STFT + log_spectral_weight · log-spectral distance
-    + l1_weight · L1
+    + l1_weight · L1 + l2_weight · mean square
 
 and, with a critic, what it says of the made signal, and how its features differ.
 """
@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int, Key, Scalar
 from numpy.typing import NDArray
 
 from apps.engine.sample import Sample
-from apps.metrics import audio, series
+from apps.metrics import audio, interpolation, series
 from apps.objectives import losses, maker
 from apps.objectives.adversary import Adversary
 from apps.objectives.batches import signal_of
@@ -44,12 +44,17 @@ class Upsampler(Protocol):
         """Of the rates."""
         ...
 
+    @property
+    def offset(self) -> float:
+        """Where the first sample of the low rate stands, in samples of the high one."""
+        ...
+
     def low(self, high: Float[Array, "batch samples channels"], /) -> Array:
         """The signal that it is given, of one at the high rate."""
         ...
 
-    def base(self, low: Float[Array, "batch length 1"], /) -> Float[Array, "batch samples 1"]:
-        """What resampling makes of one channel."""
+    def plain(self, low: Float[Array, "batch length channels"], /) -> Array:
+        """What is made of it without learning."""
         ...
 
     def __call__(self, low: Float[Array, "batch length channels"], /) -> Array:
@@ -66,6 +71,7 @@ def objective(
     stft_weight: float = 1.0,
     log_spectral_weight: float = 0.0,
     l1_weight: float = 5.0,
+    l2_weight: float = 0.0,
     adversary: Adversary | None = None,
     adversarial_from: int = 0,
     critic_turns: int = 1,
@@ -81,6 +87,7 @@ def objective(
         log_spectral_weight: Weight of the root mean square over frequency of Δ log10 power, the
             distance that upsamplers are compared by; 0 leaves it out.
         l1_weight: Weight of the mean absolute difference.
+        l2_weight: Weight of the mean squared difference; 0 leaves it out.
         adversary: The rules of the game with a critic; None trains without.
         adversarial_from: The step from which the critic takes part.
         critic_turns: Turns of the critic for one of the upsampler.
@@ -100,6 +107,7 @@ def objective(
         stft_weight=stft_weight,
         log_spectral_weight=log_spectral_weight,
         l1_weight=l1_weight,
+        l2_weight=l2_weight,
     )
     shown = unscale or _unchanged
     return Objective(
@@ -130,6 +138,7 @@ def spectral_likeness(
     stft_weight: float,
     log_spectral_weight: float,
     l1_weight: float,
+    l2_weight: float = 0.0,
 ) -> tuple[Scalar, dict[str, Scalar], Float[Array, "batch length channels"]]:
     """Lower the rate of signals, raise it again, and compare.
 
@@ -142,9 +151,11 @@ def spectral_likeness(
         stft_weight: Weight of their multi-resolution distance.
         log_spectral_weight: Weight of their log-spectral distance.
         l1_weight: Weight of the mean absolute difference.
+        l2_weight: Weight of the mean squared difference.
 
     Returns:
-        The weighted sum, its parts (`stft`, `log_spectral`, `l1`) and the signal that was made.
+        The weighted sum, its parts (`stft`, `log_spectral`, `l1`, and `l2` if it has a weight) and
+        the signal that was made.
     """
     del keys, step
     made = upsampled(model, signal)
@@ -153,7 +164,11 @@ def spectral_likeness(
     decades = log_spectral_distance(made, signal, n_ffts=n_ffts) if log_spectral_weight else zero
     difference = losses.l1(made, signal)
     loss = stft_weight * spectral + log_spectral_weight * decades + l1_weight * difference
-    return loss, {"stft": spectral, "log_spectral": decades, "l1": difference}, made
+    parts = {"stft": spectral, "log_spectral": decades, "l1": difference}
+    if l2_weight:
+        parts["l2"] = losses.l2(made, signal)
+        loss = loss + l2_weight * parts["l2"]
+    return loss, parts, made
 
 
 def upsampled(
@@ -262,7 +277,10 @@ def scores(
     Returns:
         One number per signal for each metric. Of sound: lsd (decades), snr (dB), kept_lsd, that of
         what the low rate holds, and kept_snr_change (dB), by how much the signal-to-noise ratio
-        there exceeds that of resampling. Of series: mean_absolute_error, root_mean_square_error.
+        there exceeds that of resampling. Of series: mean_absolute_error and root_mean_square_error
+        in the data's units; the same of interpolation (mae_linear, rmse_linear, …_cubic,
+        …_fourier, see `apps.metrics.interpolation`); and, one number for all of them, the error
+        as a multiple of each of these (rmse_over_linear, …), below 1 where the model is better.
 
     Raises:
         ValueError: If there is no batch.
@@ -275,24 +293,42 @@ def scores(
         # A batch smaller than the first is filled up, so that one program serves all.
         filled = np.pad(wanted, ((0, max(size - len(wanted), 0)), (0, 0), (0, 0)))
         found = jax.device_get(_pass(model, beside(model, filled)))
-        _, base, made = (unscale(each[: len(wanted)]) for each in found)
+        low, base, made = (unscale(each[: len(wanted)]) for each in found)
         real = unscale(wanted)
         if look is not None:
             look(made, real)
-        rows.append(_measure(made, base, real, rate=rate, factor=model.factor))
+        if rate is None:
+            rows.append(_measure_series(made, low, real, factor=model.factor, offset=model.offset))
+        else:
+            rows.append(_measure(made, base, real, factor=model.factor))
     if not rows:
         raise ValueError("batches is empty; there is nothing to measure")
-    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    squares = {name: joined.pop(name) for name in list(joined) if joined[name].ndim > 1}
+    for method in interpolation.METHODS if squares else ():
+        over = interpolation.ratio(squares["made"], squares[method])
+        joined[f"rmse_over_{method}"] = np.asarray([over])
+    return joined
+
+
+def _measure_series(
+    made: Signals, low: Signals, wanted: Signals, *, factor: int, offset: float
+) -> dict[str, NDArray[np.float64]]:
+    """Errors of each series, and mean squares of each of its variables by what made it."""
+    found = {
+        "mean_absolute_error": series.mean_absolute_error(made, wanted),
+        "root_mean_square_error": series.root_mean_square_error(made, wanted),
+        "made": interpolation.squares(made, wanted),
+    }
+    others = interpolation.errors(low, wanted, factor=factor, offset=offset)
+    for method, (absolute, root, squares) in others.items():
+        found |= {f"mae_{method}": absolute, f"rmse_{method}": root, method: squares}
+    return found
 
 
 def _measure(
-    made: Signals, base: Signals, wanted: Signals, *, rate: int | None, factor: int
+    made: Signals, base: Signals, wanted: Signals, *, factor: int
 ) -> dict[str, NDArray[np.float64]]:
-    if rate is None:
-        return {
-            "mean_absolute_error": series.mean_absolute_error(made, wanted),
-            "root_mean_square_error": series.root_mean_square_error(made, wanted),
-        }
     # Clips of any length can be trained.
     share, n_fft = 1 / factor, audio.fitting(_LONGEST, made.shape[1])
     kept = audio.snr(made, wanted, share=share)
@@ -312,7 +348,6 @@ def _unchanged(signal: Signals) -> Signals:
 def _pass(
     model: Upsampler, signal: Float[Array, "batch length channels"]
 ) -> tuple[Array, Array, Array]:
-    """Signals at the low rate, what resampling makes of them, and what the upsampler makes."""
+    """Signals at the low rate, what is made of them without learning, and what the model makes."""
     low, length = model.low(signal), signal.shape[1]
-    base = jnp.concatenate([model.base(low[..., i : i + 1]) for i in range(low.shape[2])], axis=2)
-    return low, base[:, :length], model(low)[:, :length]
+    return low, model.plain(low)[:, :length], model(low)[:, :length]

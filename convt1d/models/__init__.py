@@ -9,6 +9,7 @@ from convt1d.models.conditional import ConditionalEncoder as ConditionalEncoder
 from convt1d.models.decoders import Decoder as Decoder
 from convt1d.models.encoders import Encoder as Encoder
 from convt1d.models.layout import Layout as Layout
+from convt1d.models.series_upsampler import SeriesUpsampler as SeriesUpsampler
 from convt1d.models.summary import Row as Row
 from convt1d.models.summary import summary as summary
 from convt1d.models.upsampler import Upsampler as Upsampler

@@ -18,6 +18,7 @@ from convt1d.models.conditional import Conditional, ConditionalEncoder
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
 from convt1d.models.recurrent import LSTM
+from convt1d.models.series_upsampler import SeriesUpsampler
 from convt1d.models.upsampler import Upsampler
 from convt1d.models.vae import VAE
 from convt1d.models.vocoder import Vocoder
@@ -109,7 +110,7 @@ def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
                 yield Row(named("vectors"), kind, 1, model.embedding, model.vectors.size, 1)
             part = "decoder" if isinstance(model, Conditional) else "encoder"
             yield from _rows(named(part), getattr(model, part), length, place)
-        case Upsampler():
+        case Upsampler() | SeriesUpsampler():
             yield from _upsampler_rows(prefix, model, length, place)
         case Heads():
             yield from _rows(named("decoder"), model.decoder, length, place)
@@ -133,12 +134,16 @@ def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
             )
 
 
-def _upsampler_rows(prefix: str, model: Upsampler, length: int, place: _Place) -> Iterator[Row]:
+def _upsampler_rows(
+    prefix: str, model: Upsampler | SeriesUpsampler, length: int, place: _Place
+) -> Iterator[Row]:
     """Base and detail lie side by side."""
     beside = _Place(at=-(-length // model.factor))
-    yield _through(f"{prefix}.base".strip("."), model.base, 0, beside)
+    learned = 0 if isinstance(model, Upsampler) else model.base.weight.size
+    yield _through(f"{prefix}.base".strip("."), model.base, learned, beside)
     yield from _rows(f"{prefix}.detail".strip("."), model.detail, length, place)
-    yield _through(f"{prefix}.sieve".strip("."), model.sieve, 0, place)
+    if isinstance(model, Upsampler):
+        yield _through(f"{prefix}.sieve".strip("."), model.sieve, 0, place)
 
 
 def _layer_rows(prefix: str, part: Decoder | Encoder, length: int, place: _Place) -> Iterator[Row]:

@@ -92,6 +92,11 @@ class Upsampler(eqx.Module):
         """Samples of the signal for one sample of its input: the factor."""
         return self.factor
 
+    @property
+    def offset(self) -> float:
+        """Where a sample at the low rate stands, in samples of the high one."""
+        return 0.0
+
     def __call__(
         self, low: Float[Array, "batch length channels"]
     ) -> Float[Array, "batch samples channels"]:
@@ -101,6 +106,13 @@ class Upsampler(eqx.Module):
         rows = rows.astype(self.base.weight.value.dtype)
         high = self.base(rows) + self.sieve(self.detail(rows))
         return high.reshape(batch, channels, -1).swapaxes(1, 2).astype(low.dtype)
+
+    def plain(
+        self, low: Float[Array, "batch length channels"]
+    ) -> Float[Array, "batch samples channels"]:
+        """What resampling alone makes of it, for comparison."""
+        each = [self.base(low[..., i : i + 1]) for i in range(low.shape[2])]
+        return jnp.concatenate(each, axis=2)
 
     def low(
         self, high: Float[Array, "batch samples channels"]
