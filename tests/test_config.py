@@ -171,6 +171,18 @@ WRONG = {
         {"objective": {"kind": "upsampler", "factor": 3}},
         "objective.factor must be the product of model.strides [4, 4, 2], 32, got 3",
     ),
+    "means_of_sound": (
+        {"objective": {"kind": "upsampler", "factor": 32, "low_rate": "mean"}},
+        "objective.low_rate=mean is for series, and data=plucks is none; take objective.low_rate=f",
+    ),
+    "recurrent_upsampler_of_a_series": (
+        {
+            "data": {"kind": "sines"},
+            "objective": {"kind": "upsampler", "factor": 32, "low_rate": "points"},
+            "model": {"lstm": 1},
+        },
+        "model.lstm=1 sees a whole series, and an upsampler of series takes those of any length",
+    ),
     "bands_of_a_gan": (
         {"objective": {"kind": "gan"}, "critic": WAVE, "model": {"bands": 4}},
         "model.bands=4 are of autoencoders, and objective=gan is none; take model.bands=1",

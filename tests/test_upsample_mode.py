@@ -13,13 +13,13 @@ from rich.console import Console
 
 from apps import pictures
 from apps.build import Trained
-from apps.data import Signal
+from apps.data import Signal, read_table
 from apps.data.audio import resample
 from apps.data.scaling import Scaling
 from apps.modes import upsample
 from apps.modes.wanted import Generate
 from apps.schema import ConfigError
-from convt1d.models import Layout, Upsampler
+from convt1d.models import Layout, SeriesUpsampler, Upsampler
 
 FACTOR, RATE = 2, 8000
 LAYOUT = Layout(strides=(2,), channels=(4, 4), dilations=(1,), residual_kernels=(3,))
@@ -149,10 +149,66 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="3 channels, and the run's are scaled one by one, 2"):
         go(tmp_path / "a.npy", run_of(scaling=scaling), tmp_path / "out")
     soundfile.write(tmp_path / "a.wav", noise(40, 2), LOW_RATE)
-    with pytest.raises(ConfigError, match="is no csv or npy"):
+    with pytest.raises(ConfigError, match="is no csv, parquet or npy"):
         go(tmp_path / "a.wav", run_of(scaling=scaling), tmp_path / "out")
     with pytest.raises(ConfigError, match="holds the input"):
         go(tmp_path / "a.wav", run_of(), tmp_path)
+
+
+SERIES = SeriesUpsampler(
+    FACTOR,
+    Layout(strides=(1, 2), channels=(4, 4, 4), dilations=(1,), residual_kernels=(3,)),
+    channels=2,
+    low_rate="points",
+    key=jax.random.key(1),
+)
+
+
+def series_run(columns: tuple[str, ...] = ("a", "b"), **settings: object) -> Trained:
+    config = types.SimpleNamespace(data=types.SimpleNamespace(**settings))
+    scaling = Scaling("standard", (3.0, -1.0), (2.0, 5.0))
+    signal = Signal(kind="series", length=64, channels=2, scaling=scaling, columns=columns)
+    return Trained(config, signal, 7, SERIES)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("sizes", [(40,), (1, 26, 13)])
+def test_windows_of_a_series_make_what_the_whole_makes(sizes: tuple[int, ...]) -> None:
+    signal = noise(40, 2)
+    blocks = np.split(signal, np.cumsum(sizes)[:-1])
+    made = np.concatenate(list(upsample.upsampled(blocks, series_run(), channels=2)))
+    np.testing.assert_allclose(made, np.asarray(SERIES(jnp.asarray(signal[None])))[0], atol=3e-6)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_table_comes_back_with_names_and_finer_dates(tmp_path: Path, newest_first: bool) -> None:
+    values = (noise(20, 2) * [100, 1]).tolist()
+    stamps = np.datetime64("2024-01-01") + np.arange(20)
+    rows = [f"{day},{a!r},{b!r}" for day, (a, b) in zip(stamps, values, strict=True)]
+    rows = rows[::-1] if newest_first else rows
+    (tmp_path / "a.csv").write_text("\n".join(["day,a,b", *rows]))
+    files, _ = go(tmp_path / "a.csv", series_run(), tmp_path / "out")
+    assert [path.name for path in files] == ["a.png", "a.csv", "generated.json"]
+    found = read_table(files[1])
+    assert found.columns == ("a", "b")
+    assert found.dates is not None
+    assert found.dates.name == "day"
+    wanted = np.datetime64("2024-01-01", "h") + 12 * np.arange(40)
+    np.testing.assert_array_equal(found.dates.stamps, wanted)
+    # What is known stays, to a float32's last digits.
+    np.testing.assert_allclose(found.values[::2], values, rtol=3e-6, atol=3e-6)
+
+
+def test_a_parquet_is_made_finer_too_and_other_columns_are_refused(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="parquet is an extra")
+    from pyarrow import parquet
+
+    columns = {"a": noise(20, 1)[:, 0], "b": noise(20, 1)[:, 0]}
+    parquet.write_table(arrow.table(columns), tmp_path / "a.parquet")
+    files, _ = go(tmp_path / "a.parquet", series_run(), tmp_path / "out")
+    assert files[1].name == "a.csv"
+    assert read_table(files[1]).values.shape == (40, 2)
+    with pytest.raises(ConfigError, match=r"has the columns a, b, and the run was trained on b, a"):
+        go(tmp_path / "a.parquet", series_run(("b", "a")), tmp_path / "out")
 
 
 @pytest.mark.parametrize("rate", [RATE, None])

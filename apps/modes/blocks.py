@@ -72,6 +72,18 @@ def filled(blocks: Iterable[Block], *, hop: int, least: int = 0) -> Iterator[Blo
     yield np.zeros((missing, channels), np.float32)
 
 
+def extended(blocks: Iterable[Block], margin: int) -> Iterator[Block]:
+    """The blocks, and before and after them the first and the last sample so many times more."""
+    last: Block | None = None
+    for block in blocks:
+        if last is None:
+            yield np.repeat(block[:1], margin, axis=0)
+        last = block[-1:]
+        yield block
+    if last is not None:
+        yield np.repeat(last, margin, axis=0)
+
+
 def limited(blocks: Iterable[Block], length: int) -> Iterator[Block]:
     """The first `length` samples of all blocks together."""
     for block in blocks:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.build import Trained
-from apps.data import read_signal
+from apps.data import Table, read_series, read_signal
 from apps.data.array_files import ARRAY_SUFFIXES
 from apps.data.audio import AUDIO_SUFFIXES
+from apps.data.csv_files import AUTO
 from apps.schema import ConfigError
 
 Array = NDArray[np.floating[Any]]
@@ -34,13 +35,28 @@ def signal_files(path: Path, run: Trained) -> list[Path]:
     """The sounds, or the tables, at a path."""
     if run.signal.kind == "audio":
         return files(path, suffixes=AUDIO_SUFFIXES, kind="sound")
-    return files(path, suffixes=ARRAY_SUFFIXES, kind="csv, npy or npz")
+    return files(path, suffixes=ARRAY_SUFFIXES, kind="csv, parquet, npy or npz")
 
 
 def read(path: Path, run: Trained) -> Array:
     """Read a signal at the run's rate and of its channels."""
     signal = run.signal
+    if signal.kind == "series":
+        return rows(path, run).values.astype(np.float32)
     return read_signal(path, rate=signal.rate, channels=signal.channels, columns=signal.columns)
+
+
+def rows(path: Path, run: Trained, *, keep_missing: bool = False) -> Table:
+    """Read a series of the run's variables, in time order, with its dates if it has some."""
+    data, signal = run.config.data, run.signal
+    return read_series(
+        path,
+        channels=signal.channels,
+        columns=signal.columns,
+        date_column=getattr(data, "date_column", AUTO),
+        newest_first=getattr(data, "newest_first", False),
+        keep_missing=keep_missing,
+    )
 
 
 def to_model(signal: Array, run: Trained) -> tuple[Array, float]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from apps import build
 from apps.build import Trained
-from apps.data import Source, fixed_batch
+from apps.data import Arrays, Dates, Source, fixed_batch
 from apps.data.files import read_series
 from apps.modes.wanted import Generate
 from apps.objectives.batches import Conditions, conditions, covariates_of, label_of
@@ -136,3 +136,10 @@ def test_records(run: Trained, instead: str) -> Source:
 def record_names(records: Source, count: int) -> list[str]:
     """What the records of a `fixed_batch` of so many are called."""
     return [records.name(index * len(records) // count) for index in range(count)]
+
+
+def record_dates(records: Source, count: int) -> list[Dates | None]:
+    """When the rows of these records were, where their file says it."""
+    if not isinstance(records, Arrays):
+        return [None] * count
+    return [records.dates(index * len(records) // count) for index in range(count)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from apps import pictures
 from apps.build import Trained
-from apps.data import write_signal
+from apps.data import Dates, write_signal
 from apps.modes.wanted import Generate
 
 Array = NDArray[np.floating[Any]]
@@ -24,6 +24,7 @@ class Made(NamedTuple):
     name: str
     signal: Array
     reference: Array | None = None
+    dates: Dates | None = None
 
 
 def write(folder: Path, made: Sequence[Made], *, run: Trained, wanted: Generate) -> list[Path]:
@@ -40,7 +41,7 @@ def write(folder: Path, made: Sequence[Made], *, run: Trained, wanted: Generate)
     """
     signal = run.signal
     suffix = "wav" if signal.kind == "audio" else "csv"
-    rows = [pictures.Comparison(*each) for each in made]
+    rows = [pictures.Comparison(*each[:3]) for each in made]
     files = [pictures.save(pictures.grid(rows, rate=signal.rate), folder / "overview.png")]
     for stem, each in zip(stems([each.name for each in made]), made, strict=True):
         parts = {stem: each.signal}
@@ -48,7 +49,7 @@ def write(folder: Path, made: Sequence[Made], *, run: Trained, wanted: Generate)
             parts = {f"{stem}-reconstruction": each.signal, f"{stem}-reference": each.reference}
         for name, values in parts.items():
             files.append(folder / f"{name}.{suffix}")
-            write_signal(files[-1], values, signal.rate, columns=signal.columns)
+            write_signal(files[-1], values, signal.rate, columns=signal.columns, dates=each.dates)
     if signal.kind == "series" and len({each.signal.shape for each in made}) == 1:
         files.append(folder / "signals.npz")
         write_signal(files[-1], np.stack([each.signal for each in made]))

@@ -28,8 +28,8 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
         return _sounds(wanted, run, folder, console)
     given = _given(wanted, run, console)
     rows = [
-        Made(name, reconstruct(run, each, about), each)
-        for name, (each, about) in _shown(given, console)
+        Made(name, reconstruct(run, each, about), each, dates)
+        for name, (each, about, dates) in _shown(given, console)
     ]
     return made.write(folder, rows, run=run, wanted=wanted)
 
@@ -122,17 +122,23 @@ def _shown(given: dict[str, Any], console: Console) -> Iterator[tuple[str, Any]]
 
 
 def _given(wanted: Generate, run: Trained, console: Console) -> dict[str, Any]:
-    """By name signals, each with its conditions."""
+    """By name signals, each with its conditions, and its dates if there are some."""
     if wanted.input is None:
         records = known.test_records(run, "input=FILE")
         batch = fixed_batch(records, wanted.count)
         signals, given = run.signal.unscale(np.asarray(signal_of(batch))), conditions_of(batch)
         names = known.record_names(records, len(signals))
+        dates = known.record_dates(records, len(signals))
         return {
-            name: (signals[at], chosen(given, slice(at, at + 1))) for at, name in enumerate(names)
+            name: (signals[at], chosen(given, slice(at, at + 1)), dates[at])
+            for at, name in enumerate(names)
         }
-    read = {name: inputs.read(path, run) for name, path in _paths(wanted, run, console).items()}
-    return {name: (each, known.of_given(wanted, run, len(each))) for name, each in read.items()}
+    found = {}
+    for name, path in _paths(wanted, run, console).items():
+        table = inputs.rows(path, run)
+        values = table.values.astype(np.float32)
+        found[name] = (values, known.of_given(wanted, run, len(values)), table.dates)
+    return found
 
 
 def _paths(wanted: Generate, run: Trained, console: Console) -> dict[str, Path]:

@@ -11,6 +11,8 @@ from apps.pictures.figure import MOST_PANELS as MOST_PANELS
 from apps.pictures.figure import save as save
 from apps.pictures.figure import to_image as to_image
 from apps.pictures.figure import to_png as to_png
+from apps.pictures.gaps import finer as finer
+from apps.pictures.gaps import imputation as imputation
 from apps.pictures.pages import Comparison as Comparison
 from apps.pictures.pages import grid as grid
 from apps.pictures.sounds import spectra as spectra

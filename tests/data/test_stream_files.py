@@ -9,7 +9,7 @@ import soundfile
 
 from apps.data import FileError, read_table
 from apps.data.audio import read_frames, resample
-from apps.data.stream_files import Opened, open_file, open_writer
+from apps.data.stream_files import Opened, finer, open_file, open_writer
 
 RATE = 8000
 
@@ -142,3 +142,29 @@ def test_a_block_must_hold_something(tmp_path: Path) -> None:
         next(opened.blocks(size=0))
     with pytest.raises(ValueError, match="rate"):
         next(opened.blocks(rate=0))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_finer_dates_are_the_same_in_blocks_and_at_once(tmp_path, size):
+    days = ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-06 06:00", "2024-01-07"]
+    path = tmp_path / "a.csv"
+    path.write_text("when,a\n" + "".join(f"{day},1\n" for day in days))
+    opened = open_file(path)
+    assert (opened.date_name, opened.columns, opened.channels) == ("when", ("a",), 1)
+    (whole,) = opened.dates()
+    made = list(finer(opened.dates(size=size), 3))
+    assert [np.datetime64(text, "us") for text in made] == list(whole.finer(3).stamps)
+    assert made[1].endswith("08:00:00")
+    assert len(made) == 15
+
+
+def test_dates_of_one_row_have_no_step(tmp_path):
+    (tmp_path / "a.csv").write_text("when,a\n2024-01-01,1\n")
+    with pytest.raises(ValueError, match="one date alone has no step that could be divided"):
+        list(finer(open_file(tmp_path / "a.csv").dates(), 2))
+
+
+def test_dates_in_no_order_are_refused_before_hours_of_work(tmp_path):
+    (tmp_path / "a.csv").write_text("when,a\n2024-01-01,1\n2024-01-03,1\n2024-01-02,1\n")
+    with pytest.raises(FileError, match="line 4: 2024-01-02 comes after 2024-01-03"):
+        open_file(tmp_path / "a.csv")
