@@ -83,16 +83,11 @@ def chart(
     for index, line in enumerate(lines):
         drawn.append(path(line.steps, line.values, across, up, style=f"line s{index % STYLES + 1}"))
         drawn += [_lost(across.at(at)) for at in _gone(line)[:POINTS]]
+        fill = f"f{index % STYLES + 1}"
         if len(some := line.finite()) == 1:
-            x, y = across.at(some[0][0]), up.at(some[0][1])
-            drawn.append(
-                element("circle", cx=_r(x), cy=_r(y), r=2.5, class_=f"f{index % STYLES + 1}")
-            )
+            drawn.append(_dot(across.at(some[0][0]), up.at(some[0][1]), r=2.5, class_=fill))
         if (best := line.best(better)) is not None:
-            drawn.append(
-                element("circle", cx=_r(across.at(best[0])), cy=_r(up.at(best[1])), r=4,
-                        class_="best")
-            )  # fmt: skip
+            drawn.append(_dot(across.at(best[0]), up.at(best[1]), r=4, class_=f"best {fill}"))
     svg = element(
         "svg", *drawn, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img",
         aria_label=f"{title}: {summary}",
@@ -196,6 +191,10 @@ def _axes(across: Scale, up: Scale) -> Iterator[Markup]:
 def _gone(line: Line) -> list[float]:
     pairs = zip(line.steps, line.values, strict=True)
     return [at for at, value in pairs if value is None]
+
+
+def _dot(x: float, y: float, *, r: float, class_: str) -> Markup:
+    return element("circle", cx=_r(x), cy=_r(y), r=r, class_=class_)
 
 
 def _lost(x: float) -> Markup:

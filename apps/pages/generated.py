@@ -15,6 +15,7 @@ from apps.pages.skeleton import section
 
 _ROWS = 4000  # of a csv: more cannot be seen
 _ALL = "overview"  # the picture of everything
+_TABLES = 64  # that are read: series draws the first of them, and says of how many
 _PICTURES = 4  # that are taken in
 
 
@@ -117,7 +118,7 @@ def _stem(path: Path) -> str:
 
 def _drawn(tables: Sequence[sounds.Pair]) -> tuple[list[series.Drawn], list[str]]:
     drawn, columns = [], []
-    for pair in tables[: series.MOST_SERIES]:
+    for pair in tables[:_TABLES]:
         try:
             columns, signal = _csv(pair.made)
             reference = None if pair.reference is None else _csv(pair.reference)[1]

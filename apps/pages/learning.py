@@ -62,6 +62,7 @@ def compared(runs: Sequence[Read]) -> Markup | None:
         name for run in runs for name, line in run.curves.items() if line.finite()
     )
     words = [n for n in names if n.rpartition("/")[2] not in _COUNTED]
+    words.sort(key=lambda name: not name.endswith(_FIRST))  # the losses before their parts
     charts: dict[bool, list[Markup]] = {True: [], False: []}
     for name in words:
         lines = [run.curves.get(name, Line(run.name, [], []))._replace(label=run.name)

@@ -55,27 +55,28 @@ def last(folder: Path) -> Path | None:
 
 def pairs(drawn: Sequence[Drawn], columns: Sequence[str] = ()) -> Markup | None:
     """Each series over what it should resemble, a panel for each variable."""
-    some = [each for each in drawn if each.reference is not None][:MOST_SERIES]
-    if not some:
+    every = [each for each in drawn if each.reference is not None]
+    if not every:
         return None
-    blocks = []
+    some, blocks = every[:MOST_SERIES], []
     for each in some:
         assert each.reference is not None
         panels = _panels([each.reference], [each.signal], columns, of=each.name)
         blocks += [element("h3", each.name), panels]
-    return join([_keys(["made"]), *blocks, _left_out(some[0].signal)])
+    return join([_keys(["made"]), *blocks, _left_out(some[0].signal, of=len(every))])
 
 
 def together(
     drawn: Sequence[Drawn], real: Sequence[Array], columns: Sequence[str] = ()
 ) -> Markup | None:
     """New series over real ones, all of them in one panel for each variable."""
-    some = [each for each in drawn if each.reference is None][:MOST_SERIES]
-    if not some:
+    every = [each for each in drawn if each.reference is None]
+    if not every:
         return None
+    some = every[:MOST_SERIES]
     panels = _panels(list(real), [each.signal for each in some], columns, of="new series")
     keys = _keys([each.name for each in some], real=bool(real))
-    return join([keys, panels, _left_out(some[0].signal)])
+    return join([keys, panels, _left_out(some[0].signal, of=len(every))])
 
 
 def _keys(names: Sequence[str], *, real: bool = True) -> Markup:
@@ -89,12 +90,15 @@ def _keys(names: Sequence[str], *, real: bool = True) -> Markup:
     return element("ul", *items, class_="keys")
 
 
-def _left_out(signal: Array) -> Markup | None:
-    count = signal.shape[1]
-    if count <= MOST_VARIABLES:
-        return None
-    return element("p", f"The first {MOST_VARIABLES} of {count} variables are drawn.",
-                   class_="soft")  # fmt: skip
+def _left_out(signal: Array, *, of: int) -> Markup | None:
+    """What there is no room for."""
+    counts = {"series": (MOST_SERIES, of), "variables": (MOST_VARIABLES, signal.shape[1])}
+    said = [
+        f"The first {most} of {count} {what} are drawn."
+        for what, (most, count) in counts.items()
+        if count > most
+    ]
+    return element("p", " ".join(said), class_="soft") if said else None
 
 
 def _panels(

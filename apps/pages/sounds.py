@@ -73,7 +73,7 @@ def shown(
     if len(kept) < len(pairs):
         notes.insert(0, f"The first {len(kept)} of {len(pairs)} are here.")
     said = element("p", " ".join(dict.fromkeys(notes)), class_="soft") if notes else None
-    return join([*paired, element("div", *alone, class_="grid pairs") if alone else None, said])
+    return join([*paired, element("div", *alone, class_="grid") if alone else None, said])
 
 
 def of_a_run(folder: Path) -> tuple[list[Pair], list[Pair]]:

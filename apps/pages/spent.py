@@ -89,7 +89,7 @@ def compared(runs: Sequence[Read]) -> Markup | None:
         ("all", *(duration(sum(run.seconds.values())) if run.seconds else "–" for run in runs))
     )
     rows.append(
-        ("steps", *(f"{sum(e['to'] - e['from'] for e in run.stretches):,}" for run in runs))
+        ("steps made", *(f"{sum(e['to'] - e['from'] for e in run.stretches):,}" for run in runs))
     )
     heads = ("", *(run.name for run in runs))
     return table(heads, rows, caption="Seconds by the host's clock", numbers=range(1, len(heads)))

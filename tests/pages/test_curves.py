@@ -51,8 +51,8 @@ def test_a_chart_says_in_words_what_it_shows_and_marks_the_best_point():
     line = Line("distance", [10, 20, 30], [3.0, 1.0, 2.0])
     drawn = chart("distance", [line], better="lower", unit="dB")
     assert 'aria-label="distance: 3 → 2, best 1 at step 20"' in drawn
-    assert len(re.findall('class="best"', drawn)) == 1
-    assert 'class="best"' not in chart("distance", [line])
+    assert len(re.findall('class="best f1"', drawn)) == 1
+    assert 'class="best' not in chart("distance", [line])
     assert "best 3 at step 10" in chart("distance", [line], better="higher")
 
 

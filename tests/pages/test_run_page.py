@@ -5,11 +5,13 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-from reported_runs import audio_run, evaluated, gan_run, seen, series_run
+from reported_runs import AUDIO, audio_run, begin, evaluated, gan_run, seen, series_run
 
-from apps import pages
-from apps.pages import sounds
+from apps import pages, words
+from apps.config import Config
+from apps.pages import series, sounds
 from apps.schema import ConfigError
 
 RELEASES = Path(__file__).parent.parent / "releases"
@@ -45,6 +47,24 @@ def test_a_run_of_series_shows_what_was_made_over_what_is_real(tmp_path):
     assert page.count('class="real"') > 6  # three variables of two pairs
     assert "New series over real ones" in page
     assert "All 20 steps are made" in page
+
+
+def test_many_series_of_many_variables_are_drawn_in_part_and_it_says_so():
+    many = [series.Drawn(str(at), np.ones((5, 9)), np.zeros((5, 9))) for at in range(8)]
+    drawn = series.pairs(many)
+    assert drawn is not None
+    assert "The first 6 of 8 series are drawn. The first 6 of 9 variables are drawn." in drawn
+    assert drawn.count("<svg viewBox") == 36 + 2  # and the two lines of the legend
+
+
+@pytest.mark.parametrize("name", ["fsdd_upsampler", "fsdd_vae_gan", "fsdd_vocoder"])
+def test_every_kind_of_run_has_a_page_with_its_players(tmp_path, name):
+    settings = words.read(Config, words.sort([f"experiment={name}", "data.root=/nowhere"]))
+    run = tmp_path / name
+    begin(run, settings, AUDIO | {"length": settings.data.length})
+    found = seen(text_of(pages.write_run(run))).text
+    assert "receptive field" in found
+    assert ("critic: " in found) == (settings.critic is not None)
 
 
 def test_both_players_of_a_game_stand_side_by_side(tmp_path):
