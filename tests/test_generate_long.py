@@ -1,5 +1,7 @@
 """Signals too long to be held are made block by block: as at once, at constant memory."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from apps.modes import blocks, streamed
 from apps.modes.reconstruct import reconstruct
 from apps.objectives import autoencoding, gan
 from apps.objectives.draws import normal_blocks
-from convt1d.models import Conditional, Decoder, Layout
+from convt1d.models import VAE, Conditional, ConditionalEncoder, Decoder, Encoder, Layout
 
 RATE = 8000
 
@@ -70,6 +72,42 @@ def test_a_label_is_heard_in_every_block():
     )
     latent = np.concatenate(list(normal_blocks(4, steps=23, latent=3, seed=1, size=10)))
     whole = gan.decode(model, latent[None], length=46, given=(np.array([2]), None))
+    np.testing.assert_allclose(made, whole[0], atol=1e-6)
+
+
+def autoencoder(*, classes=0, covariates=0):
+    layout = Layout(strides=(2,), channels=(4, 3), dilations=(), weight_norm=False)
+    keys = jax.random.split(jax.random.key(0), 4)
+    known = {"embedding": 2 if classes else 0, "covariates": covariates}
+    more = known["embedding"] + covariates
+    encoder = Encoder(1 + more, 6, layout, key=keys[0])
+    decoder = Decoder(1, 3 + more + covariates, layout, key=keys[1])
+    model = VAE(
+        ConditionalEncoder(encoder, classes, **known, key=keys[2]),
+        Conditional(decoder, classes, **known, key=keys[3]),
+    )
+    config = SimpleNamespace(model=SimpleNamespace(entry="conv"))
+    return build.Trained(config, None, 0, model)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.slow
+def test_covariates_are_heard_each_in_its_block():
+    run = autoencoder(classes=3, covariates=1)
+    course = np.random.default_rng(0).standard_normal((1, 45, 1)).astype(np.float32)
+    given = (np.array([1]), course)
+    made = np.concatenate(list(streamed.sampled(run, 4, length=45, seed=1, given=given)))
+    latent = np.concatenate(list(normal_blocks(4, steps=23, latent=3, seed=1, size=10)))
+    whole = autoencoding.decode(run.model, latent[None], length=46, given=given)
+    np.testing.assert_allclose(made, whole[0], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_long_recording_of_a_class_comes_back_as_it_would_at_once():
+    run, given = autoencoder(classes=3), (np.array([2]), None)
+    signal = np.random.default_rng(0).standard_normal((44, 1)).astype(np.float32)
+    pieces = (signal[at : at + 7] for at in range(0, 44, 7))
+    made = np.concatenate(list(streamed.reconstructed(pieces, run, given)))
+    whole = autoencoding.reconstruct(run.model, streamed.batch(signal[None], given))
     np.testing.assert_allclose(made, whole[0], atol=1e-6)
 
 
