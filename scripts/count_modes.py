@@ -3,7 +3,8 @@
 Printed are, for every checkpoint, how many of the known frequencies occur (each in at least a
 quarter of its share of the draws: coverage), what share of the draws has one of them, to half a
 cycle of the record (precision), and what share has in addition 90 % of its energy there; of a run
-that knows labels also what share has the frequency that was asked for.
+that knows labels also what share has the frequency that was asked for, and with covariates what
+share of a draw's energy is a tone of that frequency and course of amplitude, in the middle.
 """
 
 import argparse
@@ -43,7 +44,8 @@ def main(words: list[str] | None = None) -> int:
         label = np.arange(wanted.count) % len(labels) if labels else None
         batch = fixed_batch(records, wanted.count)
         places = np.arange(wanted.count) % len(signal_of(batch))
-        given = conditions(label, chosen(covariates_of(batch), places))
+        covariates = chosen(covariates_of(batch), places)
+        given = conditions(label, covariates)
         family = gan if run.config.objective.kind == "gan" else autoencoding
         made = family.sample(run.model, wanted.count, length=length, seed=wanted.seed, given=given)
         known = records.frequencies
@@ -52,12 +54,18 @@ def main(words: list[str] | None = None) -> int:
             for share in (0.0, 0.9)
         )
         counts = np.bincount(found[found >= 0], minlength=len(known))
+        asked = ""
+        if label is not None:
+            asked = f", as asked {100 * np.mean(found == label):.1f} %"
+        if label is not None and covariates is not None:
+            wanted_tones = [known[each] for each in label]
+            share = modes.followed(made[..., 0], wanted_tones, np.asarray(covariates)[..., 0])
+            asked += f", followed {100 * np.median(share):.1f} %"
         print(
             f"step {step:6d}: coverage {100 * modes.coverage(found, len(known)):.0f} % of "
             f"{len(known)} frequencies, precision {100 * modes.precision(found):.1f} %, pure "
             f"{100 * modes.precision(pure):.1f} %"
-            + ("" if label is None else f", as asked {100 * np.mean(found == label):.1f} %")
-            + f"; draws of each: {' '.join(map(str, counts))}",
+            f"{asked}; draws of each: {' '.join(map(str, counts))}",
             flush=True,
         )
     return 0

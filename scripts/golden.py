@@ -50,6 +50,7 @@ EXPERIMENTS = {
         *("model.channels=[8,4]", "model.stride_kernels=[9,9]", "critic.channels=2"),
     ),
     "sines_vae": (*_SMALL, "model.channels=[8,8,4]", "model.latent=4", "model.dilations=[1]"),
+    "tones_vae": (*_SMALL, "model.channels=[8,8,4]", "model.latent=4", "model.dilations=[1]"),
     "sines_gan": (*_SMALL, "model.channels=[8,8,4]", "model.latent=4", "critic.channels=2"),
 }
 

@@ -76,3 +76,27 @@ def coverage(modes: NDArray[np.int64], count: int, *, least: float = 0.25) -> fl
     """
     found = np.bincount(modes[modes >= 0], minlength=count)
     return float(np.mean(found >= least * len(modes) / count))
+
+
+def followed(
+    signals: Signals, frequencies: Sequence[float], courses: Signals
+) -> NDArray[np.float64]:
+    """Share of each tone's energy that a sine of its frequency and course of amplitude explains.
+
+    1 of a tone that is what was asked for, whatever its phase and its loudness as a whole.
+
+    Args:
+        signals: One tone in each row.
+        frequencies: Of each, in cycles per sample.
+        courses: The amplitude of each at every sample, up to a factor.
+
+    Returns:
+        One number per signal; 0 of silence.
+    """
+    shares = []
+    for signal, frequency, course in zip(signals, frequencies, courses, strict=True):
+        angle = 2 * np.pi * frequency * np.arange(len(signal))
+        basis = course[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        fit = basis @ np.linalg.lstsq(basis, signal, rcond=None)[0]
+        shares.append(np.square(fit).sum() / max(np.square(signal).sum(), 1e-12))
+    return np.asarray(shares, np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from apps.data.tones import Tones
-from apps.metrics.modes import coverage, nearest_modes, precision
+from apps.metrics.modes import coverage, followed, nearest_modes, precision
 
 LENGTH = 128
 SOURCE = Tones(split="test", length=LENGTH, count=200)
@@ -48,3 +48,16 @@ def test_a_frequency_that_hardly_occurs_is_not_covered():
 def test_a_tolerance_within_which_a_tone_has_two_frequencies_is_refused(tolerance):
     with pytest.raises(ValueError, match="below half of the least distance"):
         nearest_modes(TONES, SOURCE.frequencies, tolerance=tolerance)
+
+
+def test_a_tone_of_its_frequency_and_course_is_explained_whole_and_another_is_not():
+    time = np.arange(96)
+    course = np.where(time < 37, 0.8, 0.2)
+    tone = course * np.sin(2 * np.pi * 0.1 * time + 1.2)
+    frequencies, courses = [0.1, 0.1, 0.15], np.stack([course, np.ones(96), course])
+    share = followed(np.stack([3 * tone, tone, tone]), frequencies, courses)
+    # A level course explains what of the tone has its mean: (37 · 0.8 + 59 · 0.2)² / 96 / energy.
+    level = (37 * 0.8 + 59 * 0.2) ** 2 / 96 / (37 * 0.64 + 59 * 0.04)
+    np.testing.assert_allclose(share[:2], [1, level], rtol=0.02)
+    assert share[2] < 0.02
+    assert followed(np.zeros((1, 96)), [0.1], course[None]) == 0
