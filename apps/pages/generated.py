@@ -4,16 +4,17 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from apps.pages import embedded, series, skeleton, sounds
 from apps.pages.markup import Markup, element, join
 from apps.pages.run import FILE, facts
 from apps.pages.skeleton import section
 
-_ROWS = 4000  # of a csv: more cannot be seen
+if TYPE_CHECKING:
+    from apps.data import Table
+
+_LARGEST = 8_000_000  # bytes of a csv that is drawn; a larger one is seen in its picture
 _ALL = "overview"  # the picture of everything
 _TABLES = 64  # that are read: series draws the first of them, and says of how many
 _PICTURES = 4  # that are taken in
@@ -116,24 +117,22 @@ def _stem(path: Path) -> str:
     return path.stem
 
 
-def _drawn(tables: Sequence[sounds.Pair]) -> tuple[list[series.Drawn], list[str]]:
-    drawn, columns = [], []
+def _drawn(tables: Sequence[sounds.Pair]) -> tuple[list[series.Drawn], tuple[str, ...]]:
+    """What is in the tables that can be read, and what their columns are called."""
+    from apps.data import read_table
+
+    def read(path: Path) -> "Table":
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"{path.name} is too large to be drawn")
+        return read_table(path, keep_missing=True)
+
+    drawn, columns = [], ()
     for pair in tables[:_TABLES]:
         try:
-            columns, signal = _csv(pair.made)
-            reference = None if pair.reference is None else _csv(pair.reference)[1]
+            table = read(pair.made)
+            reference = None if pair.reference is None else read(pair.reference).values
         except (OSError, ValueError):
             continue
-        drawn.append(series.Drawn(pair.name, signal, reference))
+        columns = table.columns
+        drawn.append(series.Drawn(pair.name, table.values, reference))
     return drawn, columns
-
-
-def _csv(path: Path) -> tuple[list[str], Any]:
-    """The names and the first rows of a csv as we write it."""
-    with path.open(encoding="utf-8") as file:
-        first = file.readline().rstrip("\n").split(",")
-        rest = np.loadtxt(file, delimiter=",", ndmin=2, max_rows=_ROWS)
-    try:
-        return [], np.concatenate([[[float(each) for each in first]], rest])
-    except ValueError:  # names
-        return first, rest

@@ -11,7 +11,7 @@ from reported_runs import AUDIO, audio_run, begin, evaluated, gan_run, seen, ser
 
 from apps import pages, words
 from apps.config import Config
-from apps.pages import series, sounds
+from apps.pages import generated, series, sounds
 from apps.schema import ConfigError
 
 RELEASES = Path(__file__).parent.parent / "releases"
@@ -65,6 +65,20 @@ def test_every_kind_of_run_has_a_page_with_its_players(tmp_path, name):
     found = seen(text_of(pages.write_run(run))).text
     assert "receptive field" in found
     assert ("critic: " in found) == (settings.critic is not None)
+
+
+def test_tables_with_dates_names_and_gaps_are_drawn_and_large_ones_are_not(tmp_path, monkeypatch):
+    text = "date,price\n2024-01-01,1\n2024-01-02,\n2024-01-03,3\n"
+    made = [tmp_path / f"{name}.csv" for name in ("a-reconstruction", "a-reference", "broken")]
+    for path in made[:2]:
+        path.write_text(text)
+    made[2].write_text("1,2\n3\n")
+    drawn = generated.made(made)
+    assert drawn is not None
+    assert "<figcaption>price</figcaption>" in drawn
+    assert drawn.count('class="real"') == 2  # a line, and that of the legend
+    monkeypatch.setattr(generated, "_LARGEST", 9)
+    assert generated.made(made) is None
 
 
 def test_both_players_of_a_game_stand_side_by_side(tmp_path):
