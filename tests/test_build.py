@@ -47,8 +47,11 @@ def signal_of(config: Config) -> Signal:
 
 def batch_of(signal: Signal, size: int) -> Any:
     records = jax.ShapeDtypeStruct((size, signal.length, signal.channels), jnp.float32)
-    label = jax.ShapeDtypeStruct((size,), jnp.int32)
-    return Conditioned(records, label) if signal.labels else records  # pyright: ignore
+    if not signal.labels and not signal.covariates:
+        return records
+    label = jax.ShapeDtypeStruct((size,), jnp.int32) if signal.labels else None
+    given = jax.ShapeDtypeStruct((size, signal.length, len(signal.covariates)), jnp.float32)
+    return Conditioned(records, label, given if signal.covariates else None)  # pyright: ignore
 
 
 def _is_shape(leaf: Any) -> bool:
