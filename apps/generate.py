@@ -12,8 +12,9 @@ DOOR = Door(
     command="python -m apps.generate",
     purpose=(
         "Make signals with a trained run: new ones, your own recordings through the model and "
-        "back, a way from one to another, a higher rate, or sound from mel spectra. Sound is "
-        "written as wav, series as csv and npz, both with a picture. Only the run folder is needed."
+        "back, a way from one to another, a series' gaps filled, a higher rate, or sound from mel "
+        "spectra. Sound is written as wav, series as csv and npz, both with a picture. Only the "
+        "run folder is needed."
     ),
     examples=(
         ("run=runs/NAME", "eight new signals, drawn from the prior"),
@@ -23,6 +24,7 @@ DOOR = Door(
         ("run=runs/NAME mode=reconstruct", "test records beside their reconstructions"),
         ("run=runs/NAME mode=reconstruct input=song.flac", "your file; a folder does all in it"),
         ("run=runs/NAME mode=interpolate input=a.wav to=b.wav", "from a to b in count steps"),
+        ("run=runs/NAME mode=impute input=gaps.csv", "a series whose empty cells are filled in"),
         ("run=runs/NAME mode=upsample input=song.wav", "an upsampler's, of any length"),
         ("run=runs/NAME mode=vocode input=mel.npy", "a vocoder's, from mel spectra or sound"),
     ),
@@ -50,10 +52,11 @@ def generate(wanted: Generate) -> int:
 
     from apps import build, pages
     from apps.engine import compilation, memory
-    from apps.modes import interpolate, reconstruct, sample, upsample, vocode
+    from apps.modes import impute, interpolate, reconstruct, sample, upsample, vocode
 
     modes = {
         "sample": sample, "reconstruct": reconstruct, "interpolate": interpolate,
+        "impute": impute,
         "upsample": upsample, "vocode": vocode,
     }  # fmt: skip
     console = Console(highlight=False, markup=False, soft_wrap=True)

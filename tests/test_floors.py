@@ -56,7 +56,7 @@ ROOMS = {
         ("apps.pictures", "apps.user_cache"),
         (*JAX, "optax", "orbax", "tensorboardX", "rich", "matplotlib", "soundfile"),
     ),
-    "apps.objectives": Room(GROUND, JAX),
+    "apps.objectives": Room(GROUND, (*JAX, "optax")),
     "apps.build": Room((*GROUND, "apps.objectives"), (*JAX, "optax")),
     # What measures a run may learn by what, and is asked by doors alone.
     "apps.judges": Room(

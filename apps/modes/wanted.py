@@ -9,8 +9,8 @@ from apps.config import Config
 from apps.schema import ConfigError
 
 MODES = {
-    "vae": ("sample", "reconstruct", "interpolate"),
-    "vae_gan": ("sample", "reconstruct", "interpolate"),
+    "vae": ("sample", "reconstruct", "interpolate", "impute"),
+    "vae_gan": ("sample", "reconstruct", "interpolate", "impute"),
     "gan": ("sample",),
     "vocoder": ("vocode",),
     "upsampler": ("upsample",),
@@ -24,10 +24,12 @@ class Generate:
 
     Attributes:
         run: the folder of a trained run
-        mode: new signals, signals through the model and back, signals between two, a higher rate,
-            or sound from mel spectra; null takes what the run is for
+        mode: new signals, signals through the model and back, signals between two, series whose
+            gaps are filled (impute), a higher rate, or sound from mel spectra; null takes what the
+            run is for
         count: how many; of an input folder or the test records, at most
         seed: chooses the draws from the prior; the same seed makes the same signals
+        draws: guesses beside the best one, by which impute shows how sure it is
         label: what signals are to be, or those of input are, of a run that was given labels; null
             takes all in turn for new ones
         covariates: a csv, npy or npz with what is known at each sample, of a run that was given
@@ -42,9 +44,12 @@ class Generate:
     """
 
     run: Path
-    mode: Literal["sample", "reconstruct", "interpolate", "upsample", "vocode"] | None = None
+    mode: Literal["sample", "reconstruct", "interpolate", "impute", "upsample", "vocode"] | None = (
+        None
+    )
     count: int = 8
     seed: int = 0
+    draws: int = 8
     label: str | None = None
     covariates: Path | None = None
     length: int | None = None
@@ -55,6 +60,8 @@ class Generate:
     checkpoint: Literal["latest", "best"] | int = "latest"
 
     def __post_init__(self) -> None:
+        if self.draws < 0:
+            raise ConfigError(f"draws must be at least 0, got {self.draws}")
         if self.count < 1:
             raise ConfigError(f"count must be at least 1, got {self.count}")
         if not 0 <= self.seed < 2**32:
@@ -63,7 +70,7 @@ class Generate:
             raise ConfigError(f"length must be at least 1, got {self.length}")
         if self.input is not None and self.mode == "sample":
             raise ConfigError(f"input={self.input} has no use in mode=sample; say mode=reconstruct")
-        if self.input is None and self.mode in ("upsample", "vocode"):
+        if self.input is None and self.mode in ("impute", "upsample", "vocode"):
             raise ConfigError(f"mode={self.mode} needs input=FILE, or a folder of files")
         if self.to is not None and self.mode != "interpolate":
             raise ConfigError(f"to={self.to} has no use in mode={self.mode}; say mode=interpolate")
