@@ -23,6 +23,7 @@ from apps.schema import ConfigError
 AT_ONCE = 256  # windows whose latents are sought together
 _LEAST_NOISE = 1e-3  # in the model's units: exact numbers would leave the prior no say
 _MOST_HIDDEN = 0.15  # of the known values of a variable
+_FEW = 8  # hidden values of a variable that count as much as those of all together
 _PICTURED = 600  # rows of a picture, of which single ones are seen
 
 Rows = Float64[np.ndarray, "time channels"]
@@ -157,9 +158,11 @@ class _Trial(NamedTuple):
         step = np.where(hidden, guess - fit.line, 0.0)
         size = np.square(step).sum(0)
         # The least squares, between nothing and all.
-        share = np.clip((off * step).sum(0) / np.where(size > 0, size, 1.0), 0.0, 1.0)
-        count = hidden.sum(0)
-        share = np.where(count > 0, share, 1.0)
+        both, count = (off * step).sum(0), hidden.sum(0)
+        own = both / np.where(size > 0, size, 1.0)
+        joint = both.sum() / size.sum() if size.any() else 1.0
+        # A variable with few values to tell by goes with the others.
+        share = np.clip((count * own + _FEW * joint) / (count + _FEW), 0.0, 1.0)
         squares = [np.square(each).sum(0) for each in (off - share * step, off)]
         with np.errstate(invalid="ignore", divide="ignore"):
             error, linear = (np.sqrt(each / count) for each in squares)
