@@ -265,3 +265,16 @@ assert "jax" not in sys.modules
     assert done.returncode == 0, done.stderr
     assert f"python -m apps.{door}" in done.stdout
     assert time.perf_counter() - start < 2.0  # a second, and as much again for a busy machine
+
+
+def test_a_reconstructed_table_has_its_names_and_dates(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [f"2024-01-{day:02d},0.{day:02d},0.5,0.2" for day in range(30, 0, -1)]  # newest first
+    path.write_text("\n".join(["day,a,b,c", *rows]))
+    make(sines(), tmp_path / "out", input=path)
+    for what in ("reconstruction", "reference"):
+        found = read_table(tmp_path / "out" / f"a-{what}.csv")
+        assert found.columns == ("a", "b", "c")
+        assert found.dates is not None
+        assert (found.dates.name, found.dates.texts[0]) == ("day", "2024-01-01")
+    np.testing.assert_allclose(found.values[:2, 0], [0.01, 0.02], rtol=1e-6)

@@ -302,7 +302,7 @@ def interpolated(rows: Rows) -> Rows:
 
 def _written(found: Filled, table: Table, run: Trained, folder: Path, stem: str) -> list[Path]:
     """The completed csv, all guesses, and the picture of the first part with gaps."""
-    columns = run.signal.columns
+    columns = run.signal.columns or table.columns
     complete, guesses = folder / f"{stem}.csv", folder / f"{stem}.npz"
     write_signal(complete, found.values, columns=columns, dates=table.dates, exact=True)
     try:

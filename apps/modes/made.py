@@ -25,6 +25,7 @@ class Made(NamedTuple):
     signal: Array
     reference: Array | None = None
     dates: Dates | None = None
+    columns: tuple[str, ...] = ()
 
 
 def write(folder: Path, made: Sequence[Made], *, run: Trained, wanted: Generate) -> list[Path]:
@@ -49,7 +50,13 @@ def write(folder: Path, made: Sequence[Made], *, run: Trained, wanted: Generate)
             parts = {f"{stem}-reconstruction": each.signal, f"{stem}-reference": each.reference}
         for name, values in parts.items():
             files.append(folder / f"{name}.{suffix}")
-            write_signal(files[-1], values, signal.rate, columns=signal.columns, dates=each.dates)
+            write_signal(
+                files[-1],
+                values,
+                signal.rate,
+                columns=signal.columns or each.columns,
+                dates=each.dates,
+            )
     if signal.kind == "series" and len({each.signal.shape for each in made}) == 1:
         files.append(folder / "signals.npz")
         write_signal(files[-1], np.stack([each.signal for each in made]))

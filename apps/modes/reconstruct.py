@@ -28,8 +28,8 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
         return _sounds(wanted, run, folder, console)
     given = _given(wanted, run, console)
     rows = [
-        Made(name, reconstruct(run, each, about), each, dates)
-        for name, (each, about, dates) in _shown(given, console)
+        Made(name, reconstruct(run, each, about), each, *as_filed)
+        for name, (each, about, *as_filed) in _shown(given, console)
     ]
     return made.write(folder, rows, run=run, wanted=wanted)
 
@@ -122,7 +122,7 @@ def _shown(given: dict[str, Any], console: Console) -> Iterator[tuple[str, Any]]
 
 
 def _given(wanted: Generate, run: Trained, console: Console) -> dict[str, Any]:
-    """By name signals, each with its conditions, and its dates if there are some."""
+    """By name signals, each with its conditions, its dates, and its columns if a file has some."""
     if wanted.input is None:
         records = known.test_records(run, "input=FILE")
         batch = fixed_batch(records, wanted.count)
@@ -137,7 +137,8 @@ def _given(wanted: Generate, run: Trained, console: Console) -> dict[str, Any]:
     for name, path in _paths(wanted, run, console).items():
         table = inputs.rows(path, run)
         values = table.values.astype(np.float32)
-        found[name] = (values, known.of_given(wanted, run, len(values)), table.dates)
+        about = known.of_given(wanted, run, len(values))
+        found[name] = (values, about, table.dates, table.columns)
     return found
 
 
