@@ -5,7 +5,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,21 +16,26 @@ from apps.metrics.meanings import MEANINGS
 from apps.schema import ConfigError
 
 if TYPE_CHECKING:  # what brings jax is imported once the settings are right
+    from rich.console import Console
+
     from apps.build import Trained
     from apps.data import Source
     from apps.judges.recognition import Recognition
+    from apps.measuring import Results
 
 DOOR = Door(
     command="python -m apps.evaluate",
     purpose=(
         "Measure how good a trained run is on the records of its test split: an autoencoder by "
         "what it makes of each from the mean of its latent, a vocoder from its mel spectrum, an "
-        "upsampler from its lower rate, a GAN by how its signals differ from them as a set. Prints "
-        "a table and saves it as JSON in the run folder."
+        "upsampler from its lower rate, a GAN by how its signals differ from them as a set; new "
+        "series by the published scores too, beside those of real ones. Prints a table and saves "
+        "it as JSON in the run folder."
     ),
     examples=(
         ("run=runs/NAME", "the run as it stands, by the averaged weights"),
         ("run=runs/NAME checkpoint=best", "the checkpoint that scored best while training"),
+        ("run=runs/NAME seeds=10", "new series judged by ten networks of each kind"),
         ("run=runs/NAME data=elsewhere/recordings", "the recordings have moved"),
     ),
 )
@@ -46,6 +51,8 @@ class Evaluate:
         data: where the run's recordings or arrays are now, if they have moved
         batch_size: records at once; changes the time it takes, not the result
         seed: of the new signals by which sets are compared
+        seeds: networks of each kind that judge new series, each from a start of its own; 0 leaves
+            these judges out, who take most of the time
         output: the file to save to; null saves to evaluation-….json in the run folder
         weights: the moving average of the weights (ema), or the last step's (model)
         checkpoint: latest, best (on the test split), or the number of a step
@@ -58,6 +65,7 @@ class Evaluate:
     data: Path | None = None
     batch_size: int = 32
     seed: int = 0
+    seeds: int = 5
     output: Path | None = None
     weights: Literal["ema", "model"] = "ema"
     checkpoint: Literal["latest", "best"] | int = "latest"
@@ -68,6 +76,8 @@ class Evaluate:
             raise ConfigError(f"batch_size must be at least 1, got {self.batch_size}")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed must be at least 0 and below 2³², got {self.seed}")
+        if self.seeds < 0:
+            raise ConfigError(f"seeds must be at least 0, got {self.seeds}")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -92,7 +102,8 @@ def evaluate(wanted: Evaluate) -> int:
     memory.keep_memory()
     run = build.trained(wanted.run, checkpoint=wanted.checkpoint, averaged=wanted.weights == "ema")
     records = _records(wanted, run)
-    results = measure(run, records, wanted=wanted, console=console)
+    path = wanted.output or wanted.run / f"evaluation-{wanted.split}-{run.step:07d}.json"
+    results, shown = _measured(wanted, run, records, path, console)
     report = {
         "run": str(wanted.run),
         "step": run.step,
@@ -100,8 +111,8 @@ def evaluate(wanted: Evaluate) -> int:
         "split": wanted.split,
         "records": len(records),
         "metrics": results,
+        "pictures": {title: each.name for title, each in shown.items()},
     }
-    path = wanted.output or wanted.run / f"evaluation-{wanted.split}-{run.step:07d}.json"
     console.print(_table(report))
     try:
         _save(path, report)
@@ -119,88 +130,44 @@ def _report(run: Path) -> Path | None:
     return pages.attempt(lambda: pages.write_run(run))
 
 
-def measure(
-    run: "Trained", records: "Source", *, wanted: Evaluate, console: Any
-) -> dict[str, dict[str, Any]]:
-    """Measure every record.
+def _measured(
+    wanted: Evaluate, run: "Trained", records: "Source", path: Path, console: "Console"
+) -> tuple["Results", dict[str, Path]]:
+    """All metrics, and the pictures that were drawn beside the file they go to."""
+    from apps import measuring
+    from apps.judges.generation import LEAST
 
-    Args:
-        run: The run.
-        records: What to measure on.
-        wanted: The settings.
-        console: Where to show the progress.
-
-    Returns:
-        For each metric its mean, and its standard deviation over records; the latter is None for
-        a metric of the whole set. Some of these have a control: the same of real signals.
-    """
-    from rich.progress import track
-
-    from apps import build
-    from apps.judges.listening import Listening
-
-    batches = track(
-        _batches(records, wanted.batch_size),
-        "measuring",
-        total=-(-len(records) // wanted.batch_size),
+    results = measuring.measure(
+        run,
+        records,
+        batch_size=wanted.batch_size,
+        seed=wanted.seed,
+        judge=_recogniser(wanted, run, console),
         console=console,
-        transient=True,
-        disable=not console.is_terminal,
     )
-    objective = build.objective(run.config, run.signal, seed=wanted.seed)
-    listening = None if run.signal.rate is None else Listening(run.signal.rate)
-    recognition = _recognition(run, wanted=wanted, console=console)
-
-    def look(made: Any, real: Any) -> None:
-        for judge in filter(None, (listening, recognition)):
-            judge.look(made, real)
-
-    scores = objective.scores(run.model, batches, look=look)
-    if listening is not None:
-        scores = {**scores, **listening.scores()}
-    results = _summaries(scores, len(records), console)
-    if recognition is not None:
-        results |= {
-            name: {"mean": each.value, "std": None, "control": {"mean": each.control, "std": None}}
-            for name, each in recognition.scores().items()
-        }
-    return results
-
-
-def _summaries(scores: Mapping[str, Any], count: int, console: Any) -> dict[str, Any]:
-    """Means over the records that can be measured; where these are not all, it is said."""
-    import numpy as np
-
-    results, fewer = {}, []
-    for name, values in scores.items():
-        measured = values[~np.isnan(values)]
-        if len(measured) < len(values):
-            fewer.append(f"{name} {len(measured)}")
-        if len(measured):
-            spread = float(measured.std()) if len(values) == count else None
-            results[name] = {"mean": float(measured.mean()), "std": spread}
-            if len(measured) < len(values):
-                results[name]["records"] = len(measured)
-    if fewer:
+    sets = measuring.drawn(run, records, seed=wanted.seed) if wanted.seeds else None
+    if sets is None:
+        return results, {}
+    if len(records) < LEAST or run.signal.length < 2:
         console.print(
-            f"on fewer than {count} records, the others being too short, silent or without pitch: "
-            f"{', '.join(fewer)}"
+            f"{len(records)} records of {run.signal.length} steps are too few for the scores of "
+            f"new series, which need {LEAST} of 2 steps"
         )
-    return results
+        return results, {}
+    results |= measuring.generation_scores(
+        sets, seeds=wanted.seeds, seed=wanted.seed, console=console
+    )
+    picture = measuring.draw_planes(sets, path.with_suffix(".png"), seed=wanted.seed)
+    return results, {"New series over real ones: PCA and t-SNE": picture}
 
 
-def _recognition(run: "Trained", *, wanted: Evaluate, console: Any) -> "Recognition | None":
+def _recogniser(wanted: Evaluate, run: "Trained", console: "Console") -> "Recognition | None":
     """A classifier of the run's kind of records, if it is known what they are of.
 
     Raises:
         ConfigError: If labels cannot be read.
     """
-    import time
-
-    from rich.progress import track
-
-    from apps import build
-    from apps.judges.recognition import recognition
+    from apps import measuring
 
     data = _moved(wanted, run)
     if wanted.labels is not None:
@@ -211,25 +178,15 @@ def _recognition(run: "Trained", *, wanted: Evaluate, console: Any) -> "Recognit
     if not getattr(data, "labels", None):
         return None
     try:
-        splits = {split: build.records(data, split) for split in ("train", "test")}
+        return measuring.recogniser(
+            data,
+            split=wanted.split,
+            told=bool(run.signal.labels),
+            kept=wanted.run,
+            console=console,
+        )
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
-    began = time.perf_counter()
-    judge = recognition(
-        splits["train"],
-        splits.pop(wanted.split),
-        splits.popitem()[1],
-        told=bool(run.signal.labels),
-        kept=wanted.run,
-        progress=lambda steps: track(
-            steps, "learning", console=console, transient=True, disable=not console.is_terminal
-        ),
-    )
-    console.print(
-        f"a recogniser, there in {time.perf_counter() - began:.0f} s, knows the labels of "
-        f"{100 * judge.accuracy:.1f} % of the {wanted.split} split"
-    )
-    return judge
 
 
 def _records(wanted: Evaluate, run: "Trained") -> "Source":
@@ -265,14 +222,6 @@ def _moved(wanted: Evaluate, run: "Trained") -> Any:
     return dataclasses.replace(data, **{place: wanted.data})  # pyright: ignore
 
 
-def _batches(records: "Source", size: int) -> "Iterator[Any]":
-    from apps.data import batch_of
-
-    for start in range(0, len(records), size):
-        indices = range(start, min(start + size, len(records)))
-        yield batch_of(records, indices, [records.example(index, None) for index in indices])
-
-
 def _table(report: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
@@ -300,6 +249,8 @@ def _save(path: Path, report: Mapping[str, Any]) -> None:
     def exact(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: exact(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [exact(each) for each in value]
         return value if value is not None and math.isfinite(value) else None
 
     metrics = exact(report["metrics"])

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import numpy as np
@@ -6,9 +7,9 @@ import rich.console
 import soundfile
 from trained_runs import plucks, sines, sounds, tones
 
-from apps import build, evaluate
+from apps import build, evaluate, measuring
 from apps.engine import compilation
-from apps.judges import listening
+from apps.judges import generation, listening
 from apps.objectives import autoencoding, upsampler
 
 
@@ -53,29 +54,35 @@ def test_the_batch_size_does_not_change_the_result(tmp_path):
 
 
 def test_series_are_measured_in_their_own_way(tmp_path):
-    report = measured(tmp_path, f"run={sines()}", "weights=model", "checkpoint=2")
+    report = measured(tmp_path, f"run={sines()}", "weights=model", "checkpoint=2", "seeds=0")
     assert (report["weights"], report["step"]) == ("model", 2)
     names = {"mean_absolute_error", "root_mean_square_error", "kl", "correlation_difference"}
     assert set(report["metrics"]) == names
     assert report["metrics"]["correlation_difference"]["std"] is None
-    again = measured(tmp_path, f"run={sines()}", "weights=model", "checkpoint=2")
+    again = measured(tmp_path, f"run={sines()}", "weights=model", "checkpoint=2", "seeds=0")
     assert again == report
 
 
 def test_the_table_knows_every_metric():
     batch = np.zeros((1, 600, 1))
     audio = set(listening.likeness(batch, batch, rate=8000))
-    upsampled = set(upsampler._measure(batch, batch, batch, rate=8000, factor=2))
+    upsampled = set(upsampler._measure(batch, batch, batch, factor=2))
+    plain = {
+        f"{error}_{method}"
+        for error in ("mae", "rmse", "rmse_over")
+        for method in ("linear", "cubic", "fourier")
+    }
     series = set(autoencoding._measure(batch, batch, rate=None))
     alone = {"kl", "correlation_difference", "mel_l1", "pesq", "stoi"}
+    judged = {"discriminative", "predictive", "context_fid", "correlational"}
     of_sets = {"frechet_distance", "recognised", "inception_score", "recogniser_distance"}
-    assert audio | upsampled | series | alone | of_sets == set(evaluate.MEANINGS)
+    assert audio | upsampled | series | plain | alone | judged | of_sets == set(evaluate.MEANINGS)
 
 
 def test_what_cannot_be_measured_is_told_once_and_left_out(capsys):
     console = rich.console.Console(width=200)
     scores = {"a": np.array([1.0, np.nan, 3.0]), "b": np.full(3, np.nan), "c": np.arange(3.0)}
-    found = evaluate._summaries(scores, 3, console)
+    found = measuring.summaries(scores, 3, console)
     assert found["a"] == {"mean": 2.0, "std": 1.0, "records": 2}
     assert set(found) == {"a", "c"}
     assert "records" not in found["c"]
@@ -128,8 +135,26 @@ def test_a_score_that_is_no_number_is_null_in_the_file(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["metrics"]["si_sdr"]["mean"] is None
 
 
+def test_new_series_are_judged_beside_real_ones_and_drawn(tmp_path, monkeypatch, capsys):
+    quick = functools.partial(generation.generation_scores, updates=4)
+    monkeypatch.setattr(generation, "generation_scores", quick)
+    report = measured(tmp_path, f"run={sines()}", "split=train", "seeds=2")
+    for name in ("discriminative", "predictive", "context_fid", "correlational"):
+        score = report["metrics"][name]
+        assert score["seeds"] == len(score["values"]) == 2
+        assert score["mean"] == pytest.approx(np.mean(score["values"]))
+        assert set(score["control"]) == {"mean", "std"}
+    (picture,) = report["pictures"].values()
+    assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    assert "real" in capsys.readouterr().out
+    monkeypatch.setattr(generation, "LEAST", 17)  # one more than there are
+    report = measured(tmp_path, f"run={sines()}", "split=train", "seeds=2")
+    assert "discriminative" not in report["metrics"]
+    assert "are too few" in capsys.readouterr().out
+
+
 def test_the_default_file_is_in_the_run_and_names_split_and_step():
-    assert evaluate.main([f"run={sines()}", "split=train"]) == 0
+    assert evaluate.main([f"run={sines()}", "split=train", "seeds=0"]) == 0
     report = json.loads((sines() / "evaluation-train-0000004.json").read_text())
     assert report["split"] == "train"
     assert report["records"] == 16
@@ -141,6 +166,7 @@ def test_the_default_file_is_in_the_run_and_names_split_and_step():
         (["run=r", "split=tset"], "did you mean 'test'"),
         (["run=r", "batch_size=0"], "batch_size must be at least 1"),
         (["run=r", "seed=-1"], "seed must be at least 0"),
+        (["run=r", "seeds=-1"], "seeds must be at least 0"),
         (["run=r"], "is not a run"),
     ],
 )

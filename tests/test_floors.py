@@ -27,7 +27,7 @@ GROUND = (
 BUILT = (*GROUND, "apps.objectives", "apps.build")
 UNDER_THE_DOORS = (
     *(*BUILT, "apps.judges", "apps.modes", "apps.modes.wanted"),
-    *("apps.run_folder", "apps.opening", "apps.pages")
+    *("apps.run_folder", "apps.opening", "apps.pages", "apps.measuring")
 )  # fmt: skip
 DOOR = Room(UNDER_THE_DOORS, (*JAX, "hydra", "omegaconf", "rich"))
 
@@ -42,7 +42,7 @@ ROOMS = {
     "apps.data": Room(
         ("apps.user_cache",), (*NUMBERS, "scipy", "grain", "soundfile", "soxr", "pyarrow")
     ),
-    "apps.metrics": Room(packages=(*NUMBERS, "scipy")),
+    "apps.metrics": Room(packages=(*NUMBERS, "scipy", "sklearn", "threadpoolctl")),
     "apps.metrics.speech": Room(("apps.metrics",), (*NUMBERS, "soxr", "pesq", "pystoi")),
     "apps.schema": Room(),
     "apps.config": Room(("apps.schema",), ("hydra", "omegaconf", "yaml")),
@@ -66,6 +66,7 @@ ROOMS = {
     "apps.modes.wanted": Room(("apps.config", "apps.schema")),
     "apps.run_folder": Room((*BUILT, "apps.words")),
     "apps.opening": Room(GROUND, (*JAX, "rich")),
+    "apps.measuring": Room((*BUILT, "apps.judges", "apps.metrics.speech"), (*NUMBERS, "rich")),
     "apps.pages": Room((*BUILT,), (*NUMBERS, "jax", "equinox", "soundfile")),
     "apps.train": DOOR,
     "apps.generate": DOOR,

@@ -80,7 +80,7 @@ def test_a_word_that_cannot_be_is_refused(tmp_path, monkeypatch, capsys, words, 
 def test_the_other_doors_write_a_report_and_say_where(tmp_path, capsys):
     for run in (plucks(), sines()):
         assert (run / "report.html").is_file()
-        assert evaluate.main([f"run={run}"]) == 0
+        assert evaluate.main([f"run={run}", "seeds=0"]) == 0
         assert f"shown in {run / 'report.html'}" in capsys.readouterr().out
         assert "Scores" in (run / "report.html").read_text(encoding="utf-8")
         folder = tmp_path / run.parent.name
@@ -105,6 +105,6 @@ def test_a_page_that_cannot_be_written_costs_one_line(tmp_path, capsys, monkeypa
     from apps import pages
 
     monkeypatch.setattr(pages, "write_run", lambda run: (_ for _ in ()).throw(OSError(28, "full")))
-    assert evaluate.main([f"run={sines()}"]) == 0
+    assert evaluate.main([f"run={sines()}", "seeds=0"]) == 0
     assert "shown in" not in capsys.readouterr().out
     assert caplog.messages == ["the report cannot be written: [Errno 28] full. Going on"]

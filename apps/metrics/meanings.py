@@ -43,5 +43,9 @@ MEANINGS = {
     "rmse_fourier": Meaning("the data's", "lower"),
     "rmse_over_fourier": Meaning("× Fourier's, by variable", "below 1"),
     "correlation_difference": Meaning("", "lower"),  # of new signals to the records
+    "discriminative": Meaning("", "lower"),  # 0 to 1/2
+    "predictive": Meaning("of the range", "lower"),
+    "context_fid": Meaning("", "lower"),
+    "correlational": Meaning("", "lower"),
     "kl": Meaning("nats per step", ""),
 }

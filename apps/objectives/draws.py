@@ -33,6 +33,12 @@ def normal(count: int, *, steps: int, latent: int, seed: int) -> Signals:
     return jax.device_get(drawn)
 
 
+def blocks(count: int, size: int = 1024) -> Iterator[slice]:
+    """So many rows in pieces that fit into memory at once."""
+    for at in range(0, count, size):
+        yield slice(at, at + size)
+
+
 def normal_blocks(
     index: int, *, steps: int, latent: int, seed: int, size: int
 ) -> Iterator[Signals]:

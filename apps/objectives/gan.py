@@ -30,7 +30,7 @@ from apps.objectives.batches import (
     filled,
     signal_of,
 )
-from apps.objectives.draws import Signals, Unscale, beside, normal, of_class
+from apps.objectives.draws import Signals, Unscale, beside, blocks, normal, of_class
 from apps.objectives.objective import Look, Objective
 
 PLAYER = "decoder"
@@ -74,6 +74,7 @@ def objective(
         scores=functools.partial(scores, rate=rate, unscale=unscale, seed=seed),
         samples=functools.partial(samples, rate=rate, labels=labels, unscale=unscale),
         best="frechet_distance",
+        draw=functools.partial(draw, unscale=unscale, seed=seed),
         watch=adversary.watch,
     )
 
@@ -164,6 +165,24 @@ def sample(
     """
     latent = normal(count, steps=latent_length(model, length), latent=model.latent, seed=seed)
     return decode(model, latent, length=length, given=given)
+
+
+def draw(model: Any, batch: Any, *, unscale: Unscale, seed: int) -> Signals:
+    """New signals for what is known of a batch's records, in the data's units.
+
+    Args:
+        model: The decoder.
+        batch: As many records as signals are wanted.
+        unscale: From the model's units to the data's.
+        seed: Chooses the draws.
+    """
+    count, length = signal_of(batch).shape[:2]
+    latent = normal(count, steps=latent_length(model, length), latent=model.latent, seed=seed)
+    parts = [
+        decode(model, latent[some], length=length, given=chosen(conditions_of(batch), some))
+        for some in blocks(count)
+    ]
+    return unscale(np.concatenate(parts))
 
 
 def decode(

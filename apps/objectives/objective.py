@@ -41,6 +41,8 @@ class Objective:
         samples: Of the product, a batch and its records' names: what is to be seen and heard.
         best: The metric by which checkpoints are compared; the lowest is best.
         watch: Makes what looks on while it trains.
+        draw: Of the product and a host batch: new signals, in the data's units, one for each
+            record's conditions; None of what makes nothing without a record of its own.
     """
 
     product: str
@@ -50,3 +52,4 @@ class Objective:
     best: str
     parts: int = 1
     watch: Callable[[], Watch] | None = None
+    draw: Callable[[Any, Any], NDArray[np.floating[Any]]] | None = None

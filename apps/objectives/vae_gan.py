@@ -72,6 +72,7 @@ def objective(
         scores=functools.partial(autoencoding.scores, rate=rate, unscale=unscale, seed=seed),
         samples=functools.partial(autoencoding.samples, rate=rate, unscale=unscale, labels=labels),
         best=autoencoding.best(rate),
+        draw=functools.partial(autoencoding.draw, unscale=unscale, seed=seed),
         watch=adversary.watch,
     )
 

@@ -15,6 +15,7 @@ from apps.pictures.gaps import finer as finer
 from apps.pictures.gaps import imputation as imputation
 from apps.pictures.pages import Comparison as Comparison
 from apps.pictures.pages import grid as grid
+from apps.pictures.points import planes as planes
 from apps.pictures.sounds import spectra as spectra
 from apps.pictures.sounds import spectrogram as spectrogram
 from apps.pictures.sounds import upsampling as upsampling

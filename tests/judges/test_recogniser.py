@@ -15,6 +15,8 @@ RATE = 8000
 class Series:
     """Records of two channels, far from zero: rising ones and falling ones."""
 
+    crops = False
+
     def __init__(self, count: int, seed: int) -> None:
         self.signal = Signal("series", length=20, channels=2, labels=("up", "down"))
         rng = np.random.default_rng(seed)

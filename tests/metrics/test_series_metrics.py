@@ -38,3 +38,20 @@ def test_shapes_that_cannot_be_compared_are_refused():
         series.mean_absolute_error(np.zeros((2, 3)), np.zeros((2, 3)))
     with pytest.raises(ValueError, match="with the same variables"):
         series.correlation_difference(np.zeros((2, 3, 4)), np.zeros((2, 3, 5)))
+
+
+def test_correlational_scores_are_a_tenth_of_the_sum_over_pairs():
+    made, wanted = RNG.standard_normal((8, 24, 3)), RNG.standard_normal((8, 24, 3))
+    made[..., 1] += made[..., 0]
+    matrices = [np.corrcoef(x.reshape(-1, 3), rowvar=False) for x in (made, wanted)]
+    apart = np.abs(matrices[0] - matrices[1])
+    expected = (apart[0, 1] + apart[0, 2] + apart[1, 2]) / 10
+    found = series.correlational_scores(made, wanted, subsets=1)
+    np.testing.assert_allclose(found, [expected])
+    several = series.correlational_scores(made, wanted, subsets=4)
+    assert len(set(several.tolist())) == 4
+
+
+def test_sets_without_enough_series_are_refused():
+    with pytest.raises(ValueError, match="of 2 series or more"):
+        series.correlational_scores(np.zeros((1, 3, 4)), np.zeros((5, 3, 4)))
