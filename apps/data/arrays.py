@@ -79,6 +79,8 @@ class Arrays:
         ValueError: If an argument is out of range, or a split would hold no window.
     """
 
+    crops = False
+
     def __init__(
         self,
         *,

@@ -97,6 +97,8 @@ class AudioFolder:
             for one, or a file is bad and on_bad='refuse'.
     """
 
+    crops = True
+
     def __init__(
         self,
         *,

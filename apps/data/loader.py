@@ -121,7 +121,9 @@ class Loader:
 
     def _read(self, step: int, place: int, index: int) -> Example:
         # Numbered by place in the endless order of records: another batch size crops alike.
-        rng = np.random.default_rng((self.seed, step * self.batch_size + place))
+        # Not made for who crops nothing: it takes longer than reading a window.
+        number = step * self.batch_size + place
+        rng = np.random.default_rng((self.seed, number)) if self.source.crops else None
         try:
             return self.source.example(index, rng)
         except Exception as error:

@@ -147,6 +147,11 @@ class Source(Protocol):
         """What an example is."""
         ...
 
+    @property
+    def crops(self) -> bool:
+        """Whether an example is a crop that is chosen at random, or the same every time."""
+        ...
+
     def __len__(self) -> int:
         """The number of records in this split."""
         ...

@@ -60,6 +60,8 @@ class Plucks:
         algorithm", ibid.
     """
 
+    crops = False
+
     def __init__(
         self,
         *,
@@ -229,6 +231,8 @@ class Sines:
     Source: Yoon, Jarrett and van der Schaar, "Time-series generative adversarial networks",
         NeurIPS 2019, section 5 and its code.
     """
+
+    crops = False
 
     def __init__(
         self,

@@ -35,6 +35,8 @@ class Tones:
             the rate.
     """
 
+    crops = False
+
     def __init__(
         self,
         *,

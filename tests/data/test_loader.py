@@ -13,6 +13,8 @@ from apps.data import Loader, RecordError, Signal
 class Numbered:
     """Record i is (i, a random number): which one was read, and with which generator."""
 
+    crops = True
+
     def __init__(self, count, broken=None):
         self.signal = Signal(kind="series", length=1, channels=2)
         self.count, self.broken = count, broken
@@ -133,6 +135,16 @@ def test_closed_or_forgotten_batches_leave_no_thread_behind():
     del forgotten
     gc.collect()
     assert threading.active_count() == before
+
+
+def test_no_numbers_are_drawn_for_a_source_that_crops_nothing():
+    class Fixed(Numbered):
+        crops = False
+
+    drawn = Loader(Fixed(10), batch_size=4, seed=5).batch(3)
+    random = Loader(Numbered(10), batch_size=4, seed=5).batch(3)
+    assert (drawn[..., 1] == -1).all()
+    np.testing.assert_array_equal(drawn[..., 0], random[..., 0])
 
 
 def test_batches_are_made_ahead_but_not_without_bound():
