@@ -24,10 +24,12 @@ from convt1d.models import (
     VAE,
     Banded,
     BandedEncoder,
+    Components,
     Conditional,
     ConditionalEncoder,
     Decoder,
     Encoder,
+    Flow,
     Heads,
     Layout,
     MelFrontEnd,
@@ -42,7 +44,7 @@ FORMAT = 2
 _CLASSES = {
     kind.__name__: kind
     for kind in (
-        *(VAE, Decoder, Encoder, Layout, Conditional, ConditionalEncoder),
+        *(VAE, Decoder, Encoder, Layout, Conditional, ConditionalEncoder, Components, Flow),
         *(Upsampler, SeriesUpsampler, Vocoder, MelFrontEnd),
         *(Banded, BandedEncoder, Heads, PQMF),
         *(ConvTranspose1d, Conv1d, Snake, SnakeBeta, WeightNorm),

@@ -4,10 +4,12 @@ from convt1d.models import published as published
 from convt1d.models.bands import Banded as Banded
 from convt1d.models.bands import BandedEncoder as BandedEncoder
 from convt1d.models.bands import Heads as Heads
+from convt1d.models.components import Components as Components
 from convt1d.models.conditional import Conditional as Conditional
 from convt1d.models.conditional import ConditionalEncoder as ConditionalEncoder
 from convt1d.models.decoders import Decoder as Decoder
 from convt1d.models.encoders import Encoder as Encoder
+from convt1d.models.flow import Flow as Flow
 from convt1d.models.layout import Layout as Layout
 from convt1d.models.series_upsampler import SeriesUpsampler as SeriesUpsampler
 from convt1d.models.summary import Row as Row

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from convt1d._geometry import is_integer
 from convt1d._streaming import Stream, stream
 from convt1d.models.bands import Banded, BandedEncoder, Heads
+from convt1d.models.components import Components
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
 from convt1d.models.layout import Layout
@@ -34,7 +35,8 @@ class Conditional(eqx.Module):
     It does not stream: stream ``decoder`` with `conditions` beside the latent.
 
     Args:
-        decoder: a `Decoder`, or one of bands, of more latent channels than the conditions have.
+        decoder: a `Decoder`, or one of bands or components, of more latent channels than the
+            conditions have.
         classes: number of labels, which are counted from 0; 0 has none.
         embedding: channels of a label's vector; if None, half of what the covariates leave.
         covariates: channels of the covariates; 0 has none.
@@ -59,7 +61,7 @@ class Conditional(eqx.Module):
         (4, (3, 40, 1))
     """
 
-    decoder: Decoder | Heads | Banded
+    decoder: Decoder | Heads | Banded | Components
     vectors: Float[Array, "classes embedding"] | None
     classes: int = eqx.field(static=True)
     embedding: int = eqx.field(static=True)
@@ -67,7 +69,7 @@ class Conditional(eqx.Module):
 
     def __init__(
         self,
-        decoder: Decoder | Heads | Banded,
+        decoder: Decoder | Heads | Banded | Components,
         classes: int = 0,
         *,
         embedding: int | None = None,

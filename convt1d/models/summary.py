@@ -14,9 +14,11 @@ from convt1d._geometry import kernel_extent
 from convt1d._parameters import trainable
 from convt1d.models.bands import Banded, BandedEncoder, Heads
 from convt1d.models.blocks import Layer, plain
+from convt1d.models.components import Components
 from convt1d.models.conditional import Conditional, ConditionalEncoder
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
+from convt1d.models.flow import Flow
 from convt1d.models.recurrent import LSTM
 from convt1d.models.series_upsampler import SeriesUpsampler
 from convt1d.models.upsampler import Upsampler
@@ -48,7 +50,8 @@ class Row(NamedTuple):
 def summary(model: eqx.Module, length: int) -> list[Row]:
     """The layers of ``model`` for a signal of ``length`` samples, in the order of passing.
 
-    The vectors of labels are looked up, not passed: their row is of length one.
+    The vectors of labels are looked up, not passed: their row is of length one, and so is that of
+    a learnt prior, which has one for all of its layers.
 
     Args:
         model: one of `convt1d.models`.
@@ -102,6 +105,16 @@ def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
         case VAE():
             yield from _rows(named("encoder"), model.encoder, length, place)
             yield from _rows(named("decoder"), model.decoder, length, _Place())
+            if model.prior is not None:
+                yield _whole(named("prior"), model.prior, f"Flow of {model.prior.blocks} blocks")
+        case Components():
+            for part, layers in (
+                ("levels", model.levels), ("trends", model.trends), ("cycles", model.cycles),
+            ):  # fmt: skip
+                for number, layer in enumerate(layers):
+                    row = _through(named(f"{part}.{number}"), layer, _count(layer), _Place(at=1))
+                    yield row._replace(kind="Dense")
+            yield from _rows(named("decoder"), model.decoder, length, place)
         case Vocoder():
             yield from _rows(named("decoder"), model.decoder, length, place)
         case Conditional() | ConditionalEncoder():
@@ -132,6 +145,17 @@ def _rows(prefix: str, model: Any, length: int, place: _Place) -> Iterator[Row]:
                 f"`model` is a {type(model).__name__}, which is none of convt1d.models: "
                 "summarise the models that it is made of."
             )
+
+
+def _whole(name: str, flow: Flow, kind: str) -> Row:
+    """One row for a network beside the signal's way."""
+    blind = (flow.kernel_size - 1) * (flow.blocks + 1) + 1
+    return Row(name, kind, 1, flow.latent, _count(flow), blind)
+
+
+def _count(part: eqx.Module) -> int:
+    """Learned numbers of a part."""
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(part, trainable(part))))
 
 
 def _upsampler_rows(

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from convt1d.models.bands import Banded, BandedEncoder, Heads
+from convt1d.models.components import Components
 from convt1d.models.conditional import Conditional, ConditionalEncoder
 from convt1d.models.decoders import Decoder
 from convt1d.models.encoders import Encoder
+from convt1d.models.flow import Flow
 
 AnyEncoder: TypeAlias = Encoder | BandedEncoder | ConditionalEncoder
-AnyDecoder: TypeAlias = Decoder | Heads | Banded | Conditional
+AnyDecoder: TypeAlias = Decoder | Heads | Banded | Components | Conditional
 
 
 class VAE(eqx.Module):
@@ -26,10 +28,13 @@ class VAE(eqx.Module):
 
     Args:
         encoder: gives ``2·latent`` features: an `Encoder`, or one of bands or of conditions.
-        decoder: takes ``latent`` channels: a `Decoder`, or one of bands or of conditions.
+        decoder: takes ``latent`` channels: a `Decoder`, or one of bands, of components or of
+            conditions.
+        prior: what latents are drawn from to make new signals; None is the standard normal
+            distribution.
 
     Raises:
-        ValueError: if the two do not fit.
+        ValueError: if they do not fit.
 
     Source: Kingma & Welling 2013 (arXiv:1312.6114); the softplus is RAVE's (arXiv:2111.05011);
     conditions as in Sohn, Lee & Yan 2015.
@@ -47,8 +52,9 @@ class VAE(eqx.Module):
 
     encoder: AnyEncoder
     decoder: AnyDecoder
+    prior: Flow | None
 
-    def __init__(self, encoder: AnyEncoder, decoder: AnyDecoder) -> None:
+    def __init__(self, encoder: AnyEncoder, decoder: AnyDecoder, prior: Flow | None = None) -> None:
         if encoder.features != 2 * decoder.latent:
             raise ValueError(
                 f"`encoder` gives {encoder.features} features, but a mean and a scale for each of "
@@ -68,7 +74,11 @@ class VAE(eqx.Module):
                 f"`encoder` knows {labels} labels and {covariates} covariates, and `decoder` "
                 f"{theirs} and {others}: they must be told of the same."
             )
-        self.encoder, self.decoder = encoder, decoder
+        if prior is not None and prior.latent != decoder.latent:
+            raise ValueError(
+                f"`prior` is of {prior.latent} latent channels, and `decoder` has {decoder.latent}."
+            )
+        self.encoder, self.decoder, self.prior = encoder, decoder, prior
 
     @property
     def hop(self) -> int:
@@ -83,6 +93,12 @@ class VAE(eqx.Module):
     def latent_length(self, length: int) -> int:
         """Steps of the latent for a signal of ``length`` samples."""
         return -(-length // self.hop) if self.decoder.length is None else 1
+
+    def from_noise(
+        self, noise: Float[Array, "batch frames latent"]
+    ) -> Float[Array, "batch frames latent"]:
+        """The latents that standard normal noise stands for: draws from the prior."""
+        return noise if self.prior is None else self.prior(noise)
 
     def encode(
         self,
