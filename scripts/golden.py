@@ -30,6 +30,15 @@ _SMALL = (
 )
 _SOUND = (*_SMALL, "data.length=256", "model.channels=[8,8,4,4]", "objective.n_ffts=[64]")
 _MEL = (*_SOUND, "objective.bands=[10]")
+_FLOW = (
+    *(*_SMALL, "model.channels=[8,8,8,4]", "model.latent=4", "objective.prior_from=25"),
+    *("model.prior.channels=8", "model.prior.blocks=1"),
+)
+FILES = {
+    **dict.fromkeys(("series_upsampler", "stocks_flow"), "series.csv"),
+    "energy_flow": "windows.npz",
+}
+"""What experiments on series are given, by their names in the folder of `recordings`."""
 EXPERIMENTS = {
     "plucks_vae": (*_MEL, "data.count=64", "model.latent=4", "model.dilations=[1]"),
     "fsdd_vae": (*_MEL, "model.latent=4", "model.dilations=[1]"),
@@ -52,11 +61,25 @@ EXPERIMENTS = {
     "sines_vae": (*_SMALL, "model.channels=[8,8,4]", "model.latent=4", "model.dilations=[1]"),
     "tones_vae": (*_SMALL, "model.channels=[8,8,4]", "model.latent=4", "model.dilations=[1]"),
     "sines_gan": (*_SMALL, "model.channels=[8,8,4]", "model.latent=4", "critic.channels=2"),
-}
+    "sines_flow": _FLOW,
+    "stocks_flow": _FLOW,
+    "energy_flow": _FLOW,
+    "sines_timevae": (*_SMALL, "model.channels=[8,8,4]", "model.latent=4", "model.trend=1"),
+    "sines_wgan_gp": (
+        *_SMALL, "model.channels=[8,8,4]", "model.latent=4", "critic.channels=2",
+        "objective.critic_turns=2",
+    ),
+    "sines_vae_gan": (
+        *_SMALL, "model.channels=[8,8,4]", "model.latent=4", "critic.channels=2",
+        "objective.adversarial_from=25",
+    ),
+    "series_upsampler": (*_SMALL, "data.length=24"),
+    "sines_upsampler": _SMALL,
+}  # fmt: skip
 
 
 def recordings(folder: Path, *, count: int = 3, rate: int = 8000) -> None:
-    """Writes recordings named as the spoken digits are: a falling tone each, and some noise."""
+    """Writes recordings named as the digits are, a falling tone each, and series that walk."""
     import numpy as np
     import soundfile
 
@@ -68,6 +91,10 @@ def recordings(folder: Path, *, count: int = 3, rate: int = 8000) -> None:
             tone = np.sin(2 * np.pi * pitch * time) * np.exp(-8 * time)
             made = 0.5 * tone + 0.01 * rng.standard_normal(len(time))
             soundfile.write(folder / f"{digit}_synthetic_{index}.wav", made, rate, "PCM_16")
+    rng = np.random.default_rng(10)
+    series = rng.standard_normal((400, 4)).cumsum(axis=0)
+    np.savetxt(folder / "series.csv", series, delimiter=",", header="a,b,c,d", comments="")
+    np.savez(folder / "windows.npz", data=rng.standard_normal((40, 24, 4)).cumsum(axis=1))
 
 
 def run(name: str, folder: Path, *words: str, steps: int = STEPS) -> tuple[Any, dict[str, Any]]:
@@ -85,6 +112,8 @@ def run(name: str, folder: Path, *words: str, steps: int = STEPS) -> tuple[Any, 
     from apps.engine.mesh import place_batch
 
     root = (f"data.root={folder}",) if name.startswith("fsdd") else ()
+    if name in FILES:
+        root = (f"data.path={folder / FILES[name]}",)
     config = read(Config, sort([f"experiment={name}", *EXPERIMENTS[name], *root, *words]))
     records = build.source(config, "train")
     aim, mesh = build.objective(config, records.signal), build.mesh(config)

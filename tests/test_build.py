@@ -19,6 +19,8 @@ from apps.schema import ConfigError, from_dict
 
 EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
 WORDS = {name: ["data.root=sounds"] for name in EXPERIMENTS if name.startswith("fsdd_")}
+WORDS |= {name: ["data.path=series.csv"] for name in ("stocks_flow", "energy_flow")}
+WORDS["series_upsampler"] = ["data.path=series.csv", "data.length=96"]
 TINY = {"strides": [4], "channels": [4], "latent": 2, "dilations": []}
 SMALL = {
     "plucks": {"kind": "plucks", "length": 64, "count": 3},
@@ -37,6 +39,8 @@ def optimised(**values: Any) -> Config:
 def signal_of(config: Config) -> Signal:
     """What an example is; of recordings that are not here, what their settings say."""
     data = config.data
+    if isinstance(data, settings.Arrays):
+        return Signal(kind="series", length=data.length or 24, channels=4)
     if not isinstance(data, settings.AudioFolder):
         return build.source(config, "test").signal
     labels = tuple("0123456789") if data.labels else ()

@@ -27,6 +27,7 @@ BESIDE = {
     "objective=gan": ["critic=wavegan"],
     "objective=vae_gan": ["critic=hifigan"],
     "objective=upsampler": ["model=upsampler"],
+    "objective=vae_flow": ["train.steps=5000"],
     "objective=upsampler_series": ["model=upsampler_series", "data=sines"],
 }
 """What some choices ask of other groups."""
@@ -42,7 +43,8 @@ def enter(*words: str, job: Callable[[Config], int] = lambda _: 0) -> int:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes(name: str):
-    data = {"fsdd": "audio_folder", "series": "arrays"}.get(name.partition("_")[0], "")
+    own = {"fsdd": "audio_folder", **dict.fromkeys(("series", "stocks", "energy"), "arrays")}
+    data = own.get(name.partition("_")[0], "")
     made = compose(f"experiment={name}", *filter(None, [NEEDED.get(data)]))
     assert made.name == name
     assert from_dict(Config, to_dict(made)) == made

@@ -14,10 +14,12 @@ from convt1d.models import (
     VAE,
     Banded,
     BandedEncoder,
+    Components,
     Conditional,
     ConditionalEncoder,
     Decoder,
     Encoder,
+    Flow,
     Layout,
     MelFrontEnd,
     SeriesUpsampler,
@@ -103,12 +105,15 @@ def _autoencoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> VAE:
     told = latent + embedding + covariates * (length or config.model.hop)
     short = dataclasses.replace(layout(config), latent_kernel_size=3)  # as DAC's encoder has it
     encoder = Encoder(seen * bands, 2 * latent, short, length=length, key=encoder_key)
-    decoder = _decoder(config, signal.channels * bands, told, length=length, key=decoder_key)
-    if bands > 1:
+    plain = _decoder(config, signal.channels * bands, told, length=length, key=decoder_key)
+    decoder = plain
+    if config.model.composed:
+        decoder = _composed(config, plain, key=jax.random.fold_in(decoder_key, 2))
+    if bands > 1:  # of signals of any length, which have no level
         encoder = BandedEncoder(encoder, PQMF(bands, channels=seen))
-        decoder = Banded(decoder, PQMF(bands, channels=signal.channels))
+        decoder = Banded(plain, PQMF(bands, channels=signal.channels))
     if not classes and not covariates:
-        return VAE(encoder, decoder)
+        return VAE(encoder, decoder, _prior(config, key=jax.random.fold_in(decoder_key, 3)))
     keys = [jax.random.fold_in(each, 1) for each in (encoder_key, decoder_key)]
     return VAE(
         ConditionalEncoder(
@@ -116,6 +121,24 @@ def _autoencoder(config: Config, signal: Signal, *, key: Key[Array, ""]) -> VAE:
         ),
         Conditional(decoder, classes, embedding=embedding, covariates=covariates, key=keys[1]),
     )
+
+
+def _composed(config: Config, rest: Decoder, *, key: Key[Array, ""]) -> Components:
+    wanted = config.model
+    return Components(
+        rest, level=wanted.level, trend=wanted.trend, seasons=wanted.seasons,
+        season_lengths=wanted.season_lengths, key=key
+    )  # fmt: skip
+
+
+def _prior(config: Config, *, key: Key[Array, ""]) -> Flow | None:
+    if getattr(config.objective, "prior_from", None) is None:
+        return None
+    wanted = config.model.prior
+    return Flow(
+        config.model.latent, channels=wanted.channels, blocks=wanted.blocks,
+        kernel_size=wanted.kernel_size, steps=wanted.steps, key=key
+    )  # fmt: skip
 
 
 def _generator(config: Config, signal: Signal, *, key: Key[Array, ""]) -> Decoder | Conditional:

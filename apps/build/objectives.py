@@ -25,8 +25,9 @@ def objective(config: Config, signal: Signal, *, seed: int = 0) -> Objective:
     match wanted:
         case settings.Vae():
             return vae.objective(
-                elbo(wanted, signal), unscale=signal.unscale, labels=signal.labels, seed=seed
-            )
+                elbo(wanted, signal), unscale=signal.unscale, labels=signal.labels, seed=seed,
+                prior_from=wanted.prior_from
+            )  # fmt: skip
         case settings.VaeGan():
             return vae_gan.objective(
                 elbo(wanted, signal), unscale=signal.unscale, labels=signal.labels, seed=seed,

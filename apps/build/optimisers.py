@@ -6,7 +6,9 @@ import optax
 from apps.config import AdamW
 
 
-def optimiser(wanted: AdamW, *, steps: int) -> optax.GradientTransformation:
+def optimiser(
+    wanted: AdamW, *, steps: int, again: int | None = None
+) -> optax.GradientTransformation:
     """Return AdamW on its schedule, behind the clip.
 
     Weight decay takes kernels alone: drawn to zero, a bias, a gain or a Snake's frequency would
@@ -15,9 +17,14 @@ def optimiser(wanted: AdamW, *, steps: int) -> optax.GradientTransformation:
     Args:
         wanted: The settings.
         steps: Updates in the whole run.
+        again: The update with which the schedule begins anew; None goes through it once.
     """
+    course = learning_rate(wanted, steps=again or steps)
+    if again is not None:
+        later = learning_rate(wanted, steps=steps - again)
+        course = optax.join_schedules([course, later], [again])
     adamw = optax.adamw(
-        learning_rate(wanted, steps=steps),
+        course,
         b1=wanted.beta1,
         b2=wanted.beta2,
         weight_decay=wanted.weight_decay,

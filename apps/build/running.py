@@ -59,7 +59,8 @@ def mesh(config: Config) -> Mesh:
 def optimisers(config: Config, aim: Objective) -> dict[str, optax.GradientTransformation]:
     """Return the optimiser of each player, on a schedule as long as the player plays."""
     steps = config.train.steps
-    made = {aim.product: optimiser(config.optimiser, steps=steps)}
+    again = getattr(config.objective, "prior_from", None)
+    made = {aim.product: optimiser(config.optimiser, steps=steps, again=again)}
     if config.critic is not None:
         begins, turns = _critic_turns(aim)
         updates = max(steps - begins, 1) * turns

@@ -12,6 +12,7 @@ from apps.config.data import Sines as Sines
 from apps.config.data import Tones as Tones
 from apps.config.distributed import Distributed as Distributed
 from apps.config.model import Model as Model
+from apps.config.model import Prior as Prior
 from apps.config.objective import Adversarial as Adversarial
 from apps.config.objective import Critic as Critic
 from apps.config.objective import Gan as Gan

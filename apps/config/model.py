@@ -1,10 +1,30 @@
 """What can be set of the network."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from apps.schema import ConfigError, at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """A distribution of latents that is learnt: noise, carried along a field of velocities.
+
+    Attributes:
+        channels: of the network that says where noise is carried
+        blocks: its residual units
+        kernel_size: of its convolutions along the latent; 1 sees each step by itself
+        steps: in which noise is carried when signals are made
+    """
+
+    channels: int = 256
+    blocks: int = 4
+    kernel_size: int = 1
+    steps: int = 25
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "model.prior", "channels", "blocks", "kernel_size", "steps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +56,13 @@ class Model:
         bands: filters of the bank in whose bands an autoencoder works, as RAVE's; 1 has none
         entry: conv has a latent for every hop and takes signals of any length, dense has one for a
             whole signal of data.length
+        level: whether an autoencoder's series are a level and what the convolutions make, as in
+            TimeVAE; it, trend and seasons need entry=dense
+        trend: degree of the trend that is added to them; 0 has none
+        seasons: seasons of each cycle that is added to them; empty has none
+        season_lengths: steps of a season in each cycle; empty takes 1
+        prior: what an autoencoder's latents are drawn from where objective.prior_from has it
+            learnt; elsewhere it is the standard normal distribution
         output: keeps the signal in a range, tanh in -1 to 1, sigmoid in 0 to 1; modulated is the
             tanh of a wave times its own loudness, which reaches far below full level
         rematerialise: whether the steps between two strides are computed again for the gradient
@@ -62,6 +89,11 @@ class Model:
     lstm: int = 0
     bands: int = 1
     entry: Literal["conv", "dense"] = "conv"
+    level: bool = False
+    trend: int = 0
+    seasons: tuple[int, ...] = ()
+    season_lengths: tuple[int, ...] = ()
+    prior: Prior = field(default_factory=Prior)
     output: Literal["tanh", "modulated", "sigmoid", "none"] = "tanh"
     rematerialise: bool = False
 
@@ -69,7 +101,9 @@ class Model:
         at_least(1, self, "model", "latent", "strides", "channels", "stride_kernels")
         at_least(1, self, "model", "kernel_size", "residual_kernels", "dilations")
         at_least(1, self, "model", "compress", "bands")
-        at_least(0, self, "model", "lstm", "slope", "units")
+        at_least(0, self, "model", "lstm", "slope", "units", "trend")
+        at_least(1, self, "model", "seasons", "season_lengths")
+        self._check_components()
         if self.bands > 1 and self.entry == "dense":
             raise ConfigError(
                 f"model.bands={self.bands} are of signals of any length, and model.entry=dense "
@@ -91,6 +125,23 @@ class Model:
             )
         if not self.residual_kernels:
             raise ConfigError("model.residual_kernels needs at least one number, got []")
+
+    def _check_components(self) -> None:
+        if len(self.season_lengths) not in (0, len(self.seasons)):
+            raise ConfigError(
+                f"model.season_lengths needs 0 or {len(self.seasons)} numbers, as many as "
+                f"model.seasons, got {list(self.season_lengths)}"
+            )
+        if self.composed and self.entry != "dense":
+            raise ConfigError(
+                "model.level, model.trend and model.seasons are of whole signals, and model.entry="
+                "conv makes signals of any length; take model.entry=dense"
+            )
+
+    @property
+    def composed(self) -> bool:
+        """Whether signals have a level, a trend or seasons besides what convolutions make."""
+        return self.level or self.trend > 0 or bool(self.seasons)
 
     @property
     def hop(self) -> int:

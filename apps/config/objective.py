@@ -43,7 +43,8 @@ class _Elbo:
 
     Attributes:
         reconstruction: the likeness beside l1: spectra on the mel scale (audio only), spectra,
-            spectra relative to their power as in RAVE, squares of the difference, or none
+            spectra relative to their power as in RAVE, squares of the difference (l2 their mean,
+            sum_of_squares their sum over a signal), or none
         n_ffts: window lengths of the spectra, samples
         bands: mel bands of each window length
         reconstruction_weight: weight of that likeness
@@ -53,7 +54,9 @@ class _Elbo:
         free_bits: nats per latent channel and latent step that cost nothing
     """
 
-    reconstruction: Literal["log_mel", "stft", "relative_stft", "l2", "none"] = "log_mel"
+    reconstruction: Literal["log_mel", "stft", "relative_stft", "l2", "sum_of_squares", "none"] = (
+        "log_mel"
+    )
     n_ffts: tuple[int, ...] = (64, 128, 256, 512)
     bands: tuple[int, ...] = (10, 20, 40, 64)
     reconstruction_weight: float = 1.0
@@ -77,9 +80,16 @@ class Vae(_Elbo):
 
     Attributes:
         kind: chooses this objective
+        prior_from: the step from which model.prior alone is trained, on a learning rate that rises
+            and falls once more; null has none
     """
 
     kind: Literal["vae"] = "vae"
+    prior_from: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "objective", "prior_from")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +255,7 @@ def check_windows(length: int, objective: Objective) -> None:
     """
     match objective:
         case Vae() | VaeGan():
-            needed = objective.reconstruction not in ("l2", "none")
+            needed = objective.reconstruction not in ("l2", "sum_of_squares", "none")
         case Upsampler():
             needed = objective.stft_weight > 0 or objective.log_spectral_weight > 0
         case Vocoder() if objective.n_ffts:

@@ -43,6 +43,7 @@ class Config:
         _check_data(self)
         _check_critic(self)
         _check_model(self)
+        _check_prior(self)
         free = getattr(self.objective, "free_bits", 0.0)
         if free and self.train.accumulate > 1:
             raise ConfigError(
@@ -94,9 +95,32 @@ def _check_critic(config: Config) -> None:
         )
 
 
+def _check_prior(config: Config) -> None:
+    """Refuse a prior that is never trained, or that would have to know conditions."""
+    begins = getattr(config.objective, "prior_from", None)
+    if begins is None:
+        return
+    if begins >= config.train.steps:
+        raise ConfigError(
+            f"objective.prior_from={begins} leaves the prior untrained, since train.steps is "
+            f"{config.train.steps}; take an earlier step"
+        )
+    for name in ("labels", "covariates"):
+        if given := getattr(config.data, name, None):
+            raise ConfigError(
+                f"objective.prior_from={begins}: a prior that is learnt knows no conditions, and "
+                f"data.{name} is {given}; take objective.prior_from=null"
+            )
+
+
 def _check_model(config: Config) -> None:
     """Refuse a network that the objective cannot use."""
     objective, model = config.objective, config.model
+    if model.composed and not isinstance(objective, Vae | VaeGan):
+        raise ConfigError(
+            f"model.level, model.trend and model.seasons are of autoencoders, and objective="
+            f"{objective.kind} is none; leave them out"
+        )
     if isinstance(objective, Upsampler) and objective.factor != model.hop:
         raise ConfigError(
             f"objective.factor must be the product of model.strides {list(model.strides)}, "

@@ -19,8 +19,8 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
     """Decode latents on the way from one to another.
 
     Between two files the way is straight. Between two draws from the prior it is an arc, cos θ and
-    sin θ of them, on which every latent is as likely as its ends are. What is known of the signals,
-    a label or covariates, is the same all the way.
+    sin θ of their noise, on which every latent is as likely as its ends are. What is known of the
+    signals, a label or covariates, is the same all the way.
     """
     given: Conditions = ()
     share = np.linspace(0.0, 1.0, wanted.count, dtype=np.float32)[:, None, None]
@@ -28,9 +28,9 @@ def write(wanted: Generate, run: Trained, folder: Path, console: Console) -> lis
     if wanted.input is None or wanted.to is None:
         about = known.of_new(wanted, run, 1)
         given, length = about.given, new_length(wanted, run, about.length)
-        first, last = autoencoding.prior(run.model, 2, length=length, seed=wanted.seed)
+        first, last = autoencoding.noise(run.model, 2, length=length, seed=wanted.seed)
         angle = share * np.float32(np.pi / 2)
-        latents = np.cos(angle) * first + np.sin(angle) * last
+        latents = autoencoding.carried(run.model, np.cos(angle) * first + np.sin(angle) * last)
     else:
         ends = [inputs.read(path, run) for path in (wanted.input, wanted.to)]
         window, length = inputs.window(run), max(map(len, ends))

@@ -102,6 +102,8 @@ def sampled(
     drawn = normal_blocks(
         index, steps=model.latent_length(length), latent=model.latent, seed=seed, size=_STEPS
     )
+    if isinstance(model, VAE) and model.prior is not None:  # looks along the latent: takes it whole
+        drawn = iter(autoencoding.carried(model, np.concatenate(list(drawn))[None]))
     decoder = model.decoder if isinstance(model, VAE) else model
     if isinstance(decoder, Conditional):
         rows = _conditions(decoder, model.latent_length(length), given)

@@ -21,7 +21,7 @@ from apps.objectives.batches import (
     label_of,
     signal_of,
 )
-from apps.objectives.draws import Signals, Unscale, beside, normal, of_class
+from apps.objectives.draws import Signals, Unscale, beside, blocks, normal, of_class
 from apps.objectives.objective import Look
 
 
@@ -35,6 +35,10 @@ class Autoencoder(Protocol):
 
     def latent_length(self, length: int, /) -> int:
         """Latent steps of a signal of this length."""
+        ...
+
+    def from_noise(self, noise: Float[Array, "batch steps latent"], /) -> Array:
+        """The latents that standard normal noise stands for."""
         ...
 
     @property
@@ -184,8 +188,31 @@ def sample(
     return decode(model, latent, length=length, given=given)
 
 
-def prior(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
-    """Draw latents from the standard normal.
+def draw(model: Autoencoder, batch: Any, *, unscale: Unscale, seed: int) -> Signals:
+    """New signals for what is known of a batch's records, in the data's units.
+
+    Args:
+        model: The autoencoder.
+        batch: As many records as signals are wanted.
+        unscale: From the model's units to the data's.
+        seed: Chooses the draws.
+    """
+    count, length = signal_of(batch).shape[:2]
+    drawn = noise(model, count, length=length, seed=seed)
+    parts = [
+        decode(
+            model,
+            carried(model, drawn[some]),
+            length=length,
+            given=chosen(conditions_of(batch), some),
+        )
+        for some in blocks(count)
+    ]
+    return unscale(np.concatenate(parts))
+
+
+def noise(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
+    """Draw the standard normal noise that latents are made of.
 
     Args:
         model: The autoencoder.
@@ -197,6 +224,24 @@ def prior(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
         Host array of shape (count, steps, latent).
     """
     return normal(count, steps=model.latent_length(length), latent=model.latent, seed=seed)
+
+
+def prior(model: Autoencoder, count: int, *, length: int, seed: int) -> Signals:
+    """Draw latents from the model's prior; see `noise`."""
+    return carried(model, noise(model, count, length=length, seed=seed))
+
+
+def carried(model: Autoencoder, noise: Signals) -> Signals:
+    """The latents that standard normal noise stands for.
+
+    Args:
+        model: The autoencoder, whose prior says where they lie.
+        noise: Shape (count, steps, latent).
+
+    Returns:
+        Host array of the same shape.
+    """
+    return jax.device_get(_carry(model, beside(model, noise)))
 
 
 def posterior(model: Autoencoder, batch: Any) -> Signals:
@@ -245,6 +290,11 @@ def _pass(
 @eqx.filter_jit
 def _encode(model: Autoencoder, batch: Any) -> Float[Array, "batch steps latent"]:
     return model.encode(signal_of(batch), *conditions_of(batch))[0]
+
+
+@eqx.filter_jit
+def _carry(model: Autoencoder, noise: Float[Array, "batch steps latent"]) -> Array:
+    return model.from_noise(noise)
 
 
 @eqx.filter_jit

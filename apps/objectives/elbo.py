@@ -10,13 +10,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key, Scalar
 
 from apps.objectives import losses
 from apps.objectives.autoencoding import Autoencoder
 from apps.objectives.batches import conditions_of, signal_of
 
-RECONSTRUCTIONS = ("log_mel", "stft", "relative_stft", "l2", "none")
+RECONSTRUCTIONS = ("log_mel", "stft", "relative_stft", "l2", "sum_of_squares", "none")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Elbo:
     Attributes:
         rate: Samples per second of audio; None for series.
         reconstruction: The likeness that is added to L1: "log_mel" (audio only), "stft",
-            "relative_stft" (RAVE's), "l2" or "none".
+            "relative_stft" (RAVE's), "l2", "sum_of_squares" (l2 times the numbers in a signal, as a
+            normal likelihood has it, so that weights need not change with the length) or "none".
         n_ffts: Window lengths of the spectra, in samples.
         bands: Mel triangles of each window length, for "log_mel".
         reconstruction_weight: Weight of the likeness; 0 leaves it out.
@@ -115,6 +117,8 @@ class Elbo:
                 return lambda x, y: losses.relative_distance(x, y, n_ffts=self.n_ffts)
             case "l2":
                 return losses.l2
+            case "sum_of_squares":
+                return lambda x, y: losses.l2(x, y) * float(np.prod(y.shape[1:]))
             case _:
                 return None
 

@@ -29,6 +29,9 @@ class Blocks(eqx.Module):
         self.back = jax.random.normal(second, (latent, HOP * channels)) * 0.2
         self.latent = latent
 
+    def from_noise(self, noise):
+        return noise
+
     def latent_length(self, length):
         return -(-length // HOP)
 
