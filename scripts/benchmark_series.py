@@ -5,9 +5,9 @@
 For every set and model it trains an experiment of `conf/experiment/` in a process of its own, draws
 as many series as there are real ones, and scores them by the published protocols, several seeds of
 each, with real against real as control. FOLDER holds what is not made on the fly: `stock_data.csv`
-(TimeGAN's, newest row first), `energy.npz` and `air.npz` (timeVAE's windows of 24 steps). What is
-there already is not done again: a run that was cut off goes on, and one that is whole is only
-scored. Results land in `scripts/tables/series.json` and, to be read, in `series.md` beside it.
+(TimeGAN's, which its code turns round), `energy.npz` and `air.npz` (timeVAE's windows of 24 steps).
+What is there already is not done again: a run that was cut off goes on, and one that is whole is
+only scored. Results land in `scripts/tables/series.json` and, to be read, in `series.md` beside it.
 
 Published scores: Yuan and Qiao, Diffusion-TS (ICLR 2024), table 1, whose ± are 95 % intervals over
 five runs; ours are standard deviations over seeds.
@@ -15,6 +15,7 @@ five runs; ours are standard deviations over seeds.
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def measured(model: str, data: str, wanted: argparse.Namespace) -> dict[str, Any
 
 def number(score: dict[str, Any]) -> str:
     """A mean and its spread, as papers print them."""
-    return f"{score['mean']:.3f} ± {score['std']:.3f}".replace("0.", ".")
+    return re.sub(r"\b0\.", ".", f"{score['mean']:.3f} ± {score['std']:.3f}")
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
