@@ -92,6 +92,9 @@ class Given:
     def latent_length(self, length):
         return -(-length // 16)
 
+    def from_noise(self, noise):
+        return noise
+
     def encode(self, signal, label=None, covariates=None):
         zero = jnp.zeros((len(signal), 2, 1))
         return zero, zero

@@ -102,7 +102,11 @@ def _minimised(
     *,
     steps: int,
 ) -> Float[Array, "batch length channels"]:
+    prior = getattr(model, "prior", None)  # a learnt one, of which the normal part is meant
+    start = start if prior is None else prior.standardised(start)
+
     def decoded(latent: Array) -> Array:
+        latent = latent if prior is None else prior.placed(latent)
         return model.decode(latent, *given)[:, : signal.shape[1]]
 
     def surprise(latent: Array) -> Array:

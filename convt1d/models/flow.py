@@ -131,8 +131,12 @@ class Flow(eqx.Module):
     def standardised(
         self, latent: Float[Array, "batch frames latent"]
     ) -> Float[Array, "batch frames latent"]:
-        """What the way should end at for a latent."""
+        """What the way should end at for a latent: it less the shift, over the scale."""
         return (latent - self.shift[None, None]) * jnp.exp(-self.log_scale)[None, None]
+
+    def placed(self, z: Float[Array, "batch frames latent"]) -> Float[Array, "batch frames latent"]:
+        """The latent that belongs to an end of the way: the inverse of `standardised`."""
+        return self.shift[None, None] + jnp.exp(self.log_scale)[None, None] * z
 
     def __call__(
         self, noise: Float[Array, "batch frames latent"]
@@ -146,8 +150,7 @@ class Flow(eqx.Module):
             there = self.velocity(z + length * here, now + length)
             return z + 0.5 * length * (here + there), None
 
-        z = jax.lax.scan(step, noise, jnp.arange(self.steps))[0]
-        return self.shift[None, None] + jnp.exp(self.log_scale)[None, None] * z
+        return self.placed(jax.lax.scan(step, noise, jnp.arange(self.steps))[0])
 
 
 def _normal(variance: float) -> jax.nn.initializers.Initializer:

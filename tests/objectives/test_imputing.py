@@ -1,12 +1,14 @@
 """The latents that fit what is known, against the posterior of a linear decoder, known exactly."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array
 
 from apps.objectives.imputing import decoded_through, residual
+from convt1d.models import Flow
 
 LENGTH, CHANNELS, LATENT = 6, 2, 3
 RNG = np.random.default_rng(0)
@@ -22,6 +24,9 @@ class Linear(eqx.Module):
 
     def latent_length(self, length: int) -> int:
         return 1
+
+    def from_noise(self, noise: Array) -> Array:
+        return noise
 
     def encode(self, signal: Array) -> tuple[Array, Array]:
         mean = signal.reshape(len(signal), 1, -1) @ jnp.linalg.pinv(self.weight)
@@ -55,6 +60,26 @@ def test_the_best_guess_is_the_mean_of_the_posterior(share):
     for row, there, found in zip(signal, known, made, strict=True):
         wanted = (posterior(row, there)[0] @ WEIGHT).reshape(LENGTH, CHANNELS)
         np.testing.assert_allclose(found, wanted, atol=1e-2)
+
+
+def test_under_a_learnt_prior_latents_are_as_likely_as_its_normal_part_has_them():
+    class Placed(Linear):
+        prior: Flow | None = None
+
+    flow = Flow(LATENT, channels=2, blocks=1, key=jax.random.key(0))
+    scale = jnp.asarray([0.5, 2.0, 1.0])
+    flow = eqx.tree_at(lambda each: each.log_scale, flow, jnp.log(scale))
+    signal = RNG.normal(size=(2, LENGTH, CHANNELS))
+    known = RNG.random(signal.shape) < 0.5
+    zeros = np.zeros((2, 1, LATENT))
+    found = decoded_through(
+        Placed(MODEL.weight, prior=flow), signal, known, noise=NOISE, start=zeros, centre=zeros
+    )
+    # The same as a standard normal prior of latents that the decoder scales.
+    other = decoded_through(
+        Linear(scale[:, None] * MODEL.weight), signal, known, noise=NOISE, start=zeros, centre=zeros
+    )
+    np.testing.assert_allclose(found, other, atol=1e-4)
 
 
 def test_what_is_unknown_has_no_say():
