@@ -22,6 +22,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 LIBRARY = [Requirement(line) for line in PROJECT["dependencies"]]
 APPS = [Requirement(line) for line in PROJECT["optional-dependencies"]["apps"]]
+EXTRAS = [  # imported where they are there, and done without where not
+    Requirement(line)
+    for extra in ("parquet", "speech")
+    for line in PROJECT["optional-dependencies"][extra]
+]
 DEVELOPMENT = [Requirement(line) for line in PYPROJECT["dependency-groups"]["dev"]]
 LOCK = environment.LOCK.read_text(encoding="utf-8")
 PLATFORMS = ("linux", "darwin", "win32")
@@ -74,7 +79,7 @@ def test_python_3_11_keeps_its_last_jax_and_newer_pythons_get_a_newer_one():
 
 
 def test_every_package_that_is_imported_is_declared():
-    declared = {canonicalize_name(r.name) for r in (*LIBRARY, *APPS)}
+    declared = {canonicalize_name(r.name) for r in (*LIBRARY, *APPS, *EXTRAS)}
     # numpy comes with jax, whose arrays are made of it: the library's list stays at four.
     declared_for_library = {canonicalize_name(r.name) for r in LIBRARY} | {"numpy"}
     owners = importlib.metadata.packages_distributions()
@@ -83,7 +88,7 @@ def test_every_package_that_is_imported_is_declared():
         for name in {name.partition(".")[0] for name in imports(module)}:
             if name in sys.stdlib_module_names or name in ("apps", "convt1d"):
                 continue
-            distributions = {canonicalize_name(owner) for owner in owners[name]}
+            distributions = {canonicalize_name(owner) for owner in owners.get(name, [name])}
             assert distributions & wanted, f"{module} imports {name}, which is not declared"
 
 
