@@ -7,7 +7,8 @@ as many series as there are real ones, and scores them by the published protocol
 each, with real against real as control. FOLDER holds what is not made on the fly: `stock_data.csv`
 (TimeGAN's, which its code turns round), `energy.npz` and `air.npz` (timeVAE's windows of 24 steps).
 What is there already is not done again: a run that was cut off goes on, and one that is whole is
-only scored. Results land in `scripts/tables/series.json` and, to be read, in `series.md` beside it.
+only scored. Results land in `scripts/tables/series.json` and, to be read, in `series.md` beside it;
+those of other sets and models stay there.
 
 Published scores: Yuan and Qiao, Diffusion-TS (ICLR 2024), table 1, whose ± are 95 % intervals over
 five runs; ours are standard deviations over seeds.
@@ -128,7 +129,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     here = describe((None, "cpu"))
     place = f"{here['cpu']}, {here['cores']} cores, {here['system']}"
     lines += [f"`python scripts/benchmark_series.py --data FOLDER`, on {place}.", ""]
-    for data in dict.fromkeys(row["set"] for row in rows):
+    for data in (each for each in PUBLISHED if any(row["set"] == each for row in rows)):
         mine = [row for row in rows if row["set"] == data]
         lines += [f"## {data}, {mine[0]['records']:,} windows of 24 steps", ""]
         lines += [f"| | {' | '.join(f'{name} ↓' for name in SCORES)} | trained in |"]
@@ -162,18 +163,21 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments)
     wanted.data = wanted.data and wanted.data.resolve()
     wanted.runs = wanted.runs.resolve()
-    rows = []
+    path = wanted.output / "series.json"
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    rows = {(row["set"], row["model"]): row for row in held}
     for data in wanted.sets.split(","):
         if data not in PUBLISHED:
             parser.error(f"--sets={data}: choose from {', '.join(PUBLISHED)}")
         for model in wanted.models.split(","):
-            rows.append(measured(model, data, wanted))
+            rows[data, model] = measured(model, data, wanted)
             # After each: what took minutes is not lost with what comes later.
             wanted.output.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
-            (wanted.output / "series.json").write_text(text, encoding="utf-8")
-            (wanted.output / "series.md").write_text(table(rows) + "\n", encoding="utf-8")
-    print(table(rows))
+            text = json.dumps(list(rows.values()), indent=2, ensure_ascii=False)
+            path.write_text(text + "\n", encoding="utf-8")
+            read = table(list(rows.values()))
+            path.with_suffix(".md").write_text(read + "\n", encoding="utf-8")
+    print(table(list(rows.values())))
     return 0
 
 
