@@ -133,7 +133,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         mine = [row for row in rows if row["set"] == data]
         lines += [f"## {data}, {mine[0]['records']:,} windows of 24 steps", ""]
         lines += [f"| | {' | '.join(f'{name} ↓' for name in SCORES)} | trained in |"]
-        lines += ["| --- | " + "---: | " * (len(SCORES) + 1)]
+        lines += ["| --- |" + " ---: |" * (len(SCORES) + 1)]
         for row in mine:
             cells = [number(row["scores"][name]) for name in SCORES]
             took = f"{row['seconds']:.0f} s ({row['processor_seconds']:.0f} s of processors)"
