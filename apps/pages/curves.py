@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from apps.pages.markup import Markup, element, join, number
+from apps.pages.markup import Markup, at_axis, element, join, number
 
 WIDTH, HEIGHT = 360.0, 190.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 8.0, 8.0, 22.0
@@ -179,7 +179,7 @@ def _axes(across: Scale, up: Scale) -> Iterator[Markup]:
     for value in choose(up.low, up.high):
         y = _r(up.at(value))
         yield element("path", d=f"M{_LEFT:g} {y}H{across.end:g}", class_="rule")
-        yield element("text", number(value), x=_LEFT - 6, y=f"{up.at(value) + 4:.1f}",
+        yield element("text", at_axis(value), x=_LEFT - 6, y=f"{up.at(value) + 4:.1f}",
                       text_anchor="end")  # fmt: skip
     for value in ticks(across.low, across.high, most=4):
         if value == int(value):

@@ -90,6 +90,14 @@ def folded(summary: Any, *inside: Any) -> Markup:
     return element("details", element("summary", summary), *inside)
 
 
+def at_axis(value: float) -> str:
+    """A number as it stands at an axis, where there is room for few digits: 20M, 150k."""
+    for letter, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= max(size, 1e4):
+            return f"{value / size:.4g}{letter}".replace("-", "−")
+    return number(value)
+
+
 def number(value: float | None) -> str:
     """A number for a person: four digits, and a dash for none."""
     if value is None:

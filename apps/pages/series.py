@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.pages.curves import STYLES, Scale, path, scale, ticks
-from apps.pages.markup import Markup, element, join, number
+from apps.pages.markup import Markup, at_axis, element, join, number
 
 MOST_VARIABLES = 6
 MOST_SERIES = 6
@@ -146,7 +146,7 @@ def _frame(across: Scale, up: Scale, length: int) -> list[Markup]:
         y = up.at(value)
         parts.append(element("path", d=f"M{across.start:g} {y:.1f}H{across.end:g}", class_="rule"))
         parts.append(
-            element("text", number(value), x=across.start - 5, y=f"{y + 4:.1f}", text_anchor="end")
+            element("text", at_axis(value), x=across.start - 5, y=f"{y + 4:.1f}", text_anchor="end")
         )
     for value, anchor in ((0, "start"), (length - 1, "end")):
         place = f"{across.at(value):.1f}"

@@ -3,7 +3,7 @@
 import pytest
 from reported_runs import seen
 
-from apps.pages.markup import Markup, duration, element, escaped, join, number, table
+from apps.pages.markup import Markup, at_axis, duration, element, escaped, join, number, table
 
 HOSTILE = "<script>alert('1')</script> & \"quotes\""
 
@@ -56,3 +56,19 @@ def test_numbers_are_short(value, text):
 )
 def test_times_are_short(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (20_000_000.0, "20M"),
+        (-1_500_000.0, "−1.5M"),
+        (12_345.0, "12.35k"),
+        (3e9, "3G"),
+        (9_999.0, "9999"),
+        (0.25, "0.25"),
+        (0.0, "0"),
+    ],
+)
+def test_a_number_at_an_axis_takes_little_room(value, text):
+    assert at_axis(value) == text
