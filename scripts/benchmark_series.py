@@ -7,7 +7,7 @@ as many series as there are real ones, and scores them by the published protocol
 each, with real against real as control. FOLDER holds what is not made on the fly: `stock_data.csv`
 (TimeGAN's, which its code turns round), `energy.npz` and `air.npz` (timeVAE's windows of 24 steps).
 What is there already is not done again: a run that was cut off goes on, and one that is whole is
-only scored. Results land in `scripts/tables/series.json` and, to be read, in `series.md` beside it;
+only scored. Results land in `scripts/scores/series.json` and, to be read, in `series.md` beside it;
 those of other sets and models stay there.
 
 Published scores: Yuan and Qiao, Diffusion-TS (ICLR 2024), table 1, whose ± are 95 % intervals over
@@ -28,7 +28,7 @@ from typing import Any
 from machine import describe
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = ROOT / "scripts" / "tables"
+SCORED = ROOT / "scripts" / "scores"
 SCORES = ("discriminative", "predictive", "context_fid", "correlational")
 
 PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=7, help="judges of each kind (default: 7)")
     parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmark"), help="run folders")
-    parser.add_argument("--output", type=Path, default=TABLES, help="folder of the tables")
+    parser.add_argument("--output", type=Path, default=SCORED, help="folder of the tables")
     parser.add_argument("words", nargs="*", help="settings, as in train.steps=200")
     wanted = parser.parse_args(arguments)
     wanted.data = wanted.data and wanted.data.resolve()
